@@ -1,0 +1,195 @@
+"""The command line `laser-verl` (also `python -m laser_verl`).
+
+Other programs call these commands, so their names, options and output are API. Machine output is JSON or JSONL on
+standard output, messages go to standard error; exit code 0 done, 1 the thing looked at is bad, 2 wrong usage. Each
+command's work is in `laser_verl.commands` and is imported when the command runs: the command line itself needs neither
+verl nor torch.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from enum import StrEnum
+from types import ModuleType
+from typing import Annotated, Any
+
+import typer
+
+from laser_verl.commands import CommandError, WrongUsage
+
+PROGRAM = "laser-verl"
+
+
+def _example(command: str) -> str:
+    """The end of a command's help; the backspace keeps click from breaking the line, so that it can be pasted."""
+    return f"\b\nExample:\n  {command}"
+
+
+app = typer.Typer(
+    name=PROGRAM,
+    help="Length-aware rewards for verl: reasoning models that think as long as a question needs and no longer.",
+    epilog=_example("laser-verl methods laser_d"),
+    no_args_is_help=True,
+    add_completion=False,
+    # Plain help keeps examples on one line that can be pasted; plain tracebacks are what users report best.
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+
+
+class Rounding(StrEnum):
+    """How the least number of correct responses of a band is rounded."""
+
+    CEIL = "ceil"
+    FLOOR = "floor"
+
+
+InputFile = Annotated[
+    str,
+    typer.Option(
+        "--input",
+        metavar="FILE",
+        help="JSONL with one batch a line, a rollout dump or the folder of them; - is standard input.",
+    ),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="JSON on standard output, for programs.")]
+
+
+@app.command(epilog=_example("laser-verl info --json"))
+def info(as_json: AsJson = False) -> None:
+    """Print versions and registrations.
+
+    Shows what is registered with verl, what failed to register and why. Importing all of verl takes some seconds.
+    """
+    from laser_verl.commands import info as command
+
+    with _errors_as_exit_codes():
+        report = command.gather()
+        typer.echo(_dump(report) if as_json else command.as_text(report))
+
+
+@app.command(epilog=_example("laser-verl methods laser_d --json"))
+def methods(
+    name: Annotated[str | None, typer.Argument(metavar="NAME", help="One method only.", show_default=False)] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Print the methods and their options.
+
+    Shows what each method needs and its source; with NAME also its formula and the defaults of its options.
+    """
+    from laser_verl.commands import methods as command
+
+    with _errors_as_exit_codes():
+        chosen = command.select(name)
+        if as_json:
+            typer.echo(_dump(command.as_records(chosen)))
+        elif name is None:
+            command.print_overview(chosen)
+        else:
+            command.print_details(chosen[0])
+
+
+@app.command(
+    epilog=_example("""laser-verl simulate laser --input rollouts.jsonl --options '{"target_length": 4096}'""")
+)
+def simulate(
+    method: Annotated[str, typer.Argument(metavar="METHOD", help="A name that `laser-verl methods` lists.")],
+    input_file: InputFile,
+    options: Annotated[
+        str, typer.Option(metavar="JSON", help="The method's options, as under reward.reward_kwargs.")
+    ] = "{}",
+) -> None:
+    """Apply a method to recorded rollouts.
+
+    Prints one line of rewards per training batch.
+
+    An input line is {"prompt": [...], "response_length": [...], "correct": [...], "well_formed": [...]} with one value
+    per response; optional: repetitive, truncated, task_score, step, max_response_length, any column a method names.
+    Rollout dumps of laser_verl's trainer modes are read as well. State, as adaptive target lengths, carries from line
+    to line.
+    """
+    from laser_verl.commands import simulate as command
+
+    with _errors_as_exit_codes():
+        for line in command.run(method, input_file, options):
+            typer.echo(_dump(line))
+
+
+@app.command(
+    epilog=_example(
+        "laser-verl targets --input rollouts.jsonl --lower 2048 --upper 16384 --interval 1024 --rounding ceil"
+    )
+)
+def targets(
+    input_file: InputFile,
+    lower: Annotated[int, typer.Option(help="Smallest target length, tokens.")] = 2048,
+    upper: Annotated[int, typer.Option(help="Largest target length, tokens; what an empty band gets.")] = 16384,
+    interval: Annotated[int, typer.Option(help="Tokens from one candidate to the next.")] = 1024,
+    rounding: Annotated[
+        Rounding, typer.Option(help="ceil as in the paper, or floor as in the released code.")
+    ] = Rounding.CEIL,
+) -> None:
+    """Choose target lengths from recorded rollouts.
+
+    Prints the target length of each difficulty band, chosen from all lines together, with the coverage behind it.
+    """
+    from laser_verl.commands import targets as command
+
+    with _errors_as_exit_codes():
+        typer.echo(_dump(command.run(input_file, lower, upper, interval, rounding.value)))
+
+
+@app.command(
+    context_settings={"ignore_unknown_options": True},
+    epilog=_example("laser-verl check data.train_files=train.parquet reward.reward_manager.name=laser_d"),
+)
+def check(
+    arguments: Annotated[list[str] | None, typer.Argument(metavar="ARGS", help="What main_ppo would get.")] = None,
+) -> None:
+    """Check the arguments of a training run.
+
+    Takes the very arguments of `python -m verl.trainer.main_ppo`, loads no model, and prints what is active or every
+    mistake with its remedy.
+    """
+    with _errors_as_exit_codes():
+        raise typer.Exit(_load("check").run(list(arguments or [])) or 0)
+
+
+# The command reads its own arguments, `--help` included.
+@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True}, add_help_option=False)
+def quickstart(context: typer.Context) -> None:
+    """Train a tiny reasoner on this computer's CPU."""
+    with _errors_as_exit_codes():
+        command = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
+        command.command("quickstart", epilog=_example("laser-verl quickstart --seed 1"))(_load("quickstart").run)
+        raise typer.Exit(command(list(context.args), prog_name=f"{PROGRAM} quickstart", standalone_mode=False) or 0)
+
+
+def main() -> None:
+    """Run the command line on this process's arguments."""
+    app(prog_name=PROGRAM)
+
+
+def _load(name: str) -> ModuleType:
+    """A command whose imports are heavy or need more than the wheel alone."""
+    try:
+        return importlib.import_module(f"laser_verl.commands.{name}")
+    except ModuleNotFoundError as error:
+        raise WrongUsage(f"{name} needs the package {error.name!r}; install laser-verl with all it requires") from error
+
+
+@contextmanager
+def _errors_as_exit_codes() -> Iterator[None]:
+    try:
+        yield
+    except CommandError as error:
+        typer.echo(f"laser_verl: {error}", err=True)
+        raise typer.Exit(error.exit_code) from error
+
+
+def _dump(value: Mapping[str, Any] | list[Any]) -> str:
+    """One line of JSON; a NaN or infinity is our own mistake, never output."""
+    return json.dumps(value, allow_nan=False)

@@ -1,0 +1,83 @@
+"""`laser-verl simulate`: a method on recorded rollouts, in the order the trainer would call it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from laser_verl.commands import BadInput, WrongUsage, message_of
+from laser_verl.commands.records import Record, parse_json, read_records
+from laser_verl.core import framework
+from laser_verl.core.bands import BANDS
+
+
+def run(method: str, source: str, options: str = "{}") -> Iterator[dict[str, Any]]:
+    """Shape every recorded batch, state carried from one to the next.
+
+    Args:
+        method: Registry key, as `laser_d`.
+        source: File, folder of rollout dumps, or `-`; see `read_records`.
+        options: The method's options as a JSON object.
+
+    Yields:
+        Per batch `reward`, `task_reward`, `length_reward`, `band`, `target_length`: lists with one value per response,
+        null where the method has none.
+
+    Raises:
+        WrongUsage: If the method or an option is unknown or wrong.
+        BadInput: If a line is malformed or lacks what the method needs.
+    """
+    settings = _options(options)
+    try:
+        framework.describe(method)
+    except (ValueError, KeyError) as error:
+        raise WrongUsage(message_of(error)) from error
+    built: framework.Method | None = None
+    for record in read_records(source):
+        if built is None:
+            built = _build(method, settings, record)
+        yield _shape(built, record)
+
+
+def _options(text: str) -> dict[str, Any]:
+    try:
+        options = parse_json(text)
+    except ValueError as error:
+        raise WrongUsage(f"--options {text}: not JSON: {message_of(error)}") from error
+    if not isinstance(options, dict):
+        raise WrongUsage(f"""--options {text} must be a JSON object, e.g. '{{"alpha": 0.5}}'""")
+    return options
+
+
+def _build(method: str, options: dict[str, Any], first: Record) -> framework.Method:
+    """The method; without a trainer to ask, `rollout.n` is the largest group of the first batch."""
+    rollouts = first.rollouts
+    group_size = int(rollouts.group_size.max()) if rollouts.num_groups else None
+    context = framework.Context(group_size=group_size, max_response_length=rollouts.max_response_length)
+    try:
+        return framework.build(method, options, context)
+    except (ValueError, KeyError) as error:
+        raise WrongUsage(message_of(error)) from error
+
+
+def _shape(method: framework.Method, record: Record) -> dict[str, Any]:
+    try:
+        method.observe(record.rollouts)
+        shaped = method.shape(record.rollouts)
+    except (ValueError, KeyError) as error:
+        raise BadInput(f"{record.where}: {message_of(error)}") from error
+    return {
+        "reward": shaped.reward.tolist(),
+        "task_reward": shaped.task_reward.tolist(),
+        "length_reward": shaped.length_reward.tolist(),
+        "band": None if shaped.band is None else [BANDS[code] for code in shaped.band],
+        "target_length": None if shaped.target_length is None else _tokens(shaped.target_length),
+    }
+
+
+def _tokens(lengths: np.ndarray) -> list[int | float | None]:
+    """Token counts as whole numbers where they are; NaN, no target for that response, as null."""
+    return [None if math.isnan(value) else int(value) if value.is_integer() else value for value in lengths.tolist()]

@@ -1,0 +1,297 @@
+"""LASER, LASER-D and LASER-DE: a bonus for right answers within a target length.
+
+Source: arXiv 2505.15612, Eq. 2, Table 2 and sections 5.2 and 5.3. Shape letters: B responses.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+
+from laser_verl.core.bands import BANDS, Rounding, band_of
+from laser_verl.core.checks import Bools, Ints, check_reachable, non_negative, positive_int
+from laser_verl.core.framework import MethodBase, Need, Shaped, check_state_method, register
+from laser_verl.core.options import Scores
+from laser_verl.core.rollouts import Rollouts
+from laser_verl.core.target_lengths import STATE_VERSION, TargetLengths, fixed_targets
+
+logger = logging.getLogger(__name__)
+
+_ADAPTIVE_OPTIONS = ("lower_bound", "upper_bound", "interval", "rounding", "window", "update_every")
+
+
+@register(
+    "laser",
+    needs={Need.RESPONSE},
+    formula="C + alpha * [solved and L <= target_length]",
+    source="arXiv 2505.15612, Eq. 2 and Table 2",
+)
+@dataclass(kw_only=True, eq=False)
+class Laser(MethodBase):
+    """A bonus for right, well-formed answers within one fixed target length.
+
+    R = C + alpha * [solved and L <= target_length]. With the defaults and a target of 4000, a solved response of 4000
+    tokens gets 1.5, one of 4001 gets 1.0, a wrong one gets -0.5 at any length.
+
+    Source: arXiv 2505.15612, Eq. 2 and Table 2; <= as in Table 2 (Appendix J prints <).
+
+    Attributes:
+        target_length: Tokens, 1 or more, at most `max_response_length`.
+        alpha: Bonus, 0 or more.
+        scores: C for correct, wrong and malformed responses.
+    """
+
+    target_length: int
+    alpha: float = 0.5
+    scores: Scores = field(default_factory=Scores)
+
+    def __post_init__(self) -> None:
+        """Check the options' ranges."""
+        non_negative("alpha", self.alpha)
+        positive_int("target_length", self.target_length, "number of tokens", 4096)
+        check_reachable("target_length", self.target_length, self.context.max_response_length)
+
+    def shape(self, rollouts: Rollouts) -> Shaped:
+        """Add the bonus.
+
+        Args:
+            rollouts: The responses; they need not be whole groups.
+
+        Returns:
+            The rewards, with the target of each response.
+        """
+        return Shaped(
+            task_reward=self.scores.of(rollouts),
+            length_reward=np.where(rollouts.solved & (rollouts.length <= self.target_length), self.alpha, 0.0),
+            target_length=np.full(rollouts.size, float(self.target_length)),
+        )
+
+    def metrics(self) -> dict[str, float]:
+        """Name the target length."""
+        return {"laser/target_length/all": float(self.target_length)}
+
+
+@register(
+    "laser_d",
+    needs={Need.GROUP, Need.HISTORY},
+    formula="C + alpha * [solved and L <= target length of the group's band]",
+    source="arXiv 2505.15612, section 5.2, Eq. 3 and Table 2",
+)
+@dataclass(kw_only=True, eq=False)
+class LaserD(MethodBase):
+    """A bonus for right, well-formed answers within the target length of their prompt's difficulty band.
+
+    R = C + alpha * [solved and L <= L_A]; L_A belongs to the band (easy, medium, hard) of the group's pass rate and
+    follows recent groups, or is fixed. With targets 2048/4096/8192, a group with 5 of 8 solved is medium: its solved
+    responses of up to 4096 tokens get 1.5, longer ones 1.0, wrong ones -0.5.
+
+    Source: arXiv 2505.15612, section 5.2, Eq. 3 and Table 2.
+
+    Departs from the official code: one band rule everywhere; C_d follows the number of rollouts; a band without prompts
+    keeps its last target; recent training groups take the place of a monitor set.
+
+    Attributes:
+        alpha: Bonus, 0 or more.
+        scores: C for correct, wrong and malformed responses.
+        target_lengths: Fixed tokens for easy, medium and hard; None lets them follow the training.
+        lower_bound: Shortest target, tokens.
+        upper_bound: Longest target, tokens; None takes `max_response_length`.
+        interval: Step between candidate targets, tokens.
+        rounding: "ceil" (paper) or "floor" (released code) for C_d.
+        source: Where the lengths come from; "recent", a window of training groups, is the only one.
+        window: Groups to look back on.
+        update_every: Steps between two choices of targets.
+        preset: "released_code" rounds down, and for LASER-DE lets looping responses explore.
+    """
+
+    presets: ClassVar[Mapping[str, Mapping[str, object]]] = {"released_code": {"rounding": "floor"}}
+
+    alpha: float = 0.5
+    scores: Scores = field(default_factory=Scores)
+    target_lengths: Mapping[str, int] | None = None
+    lower_bound: int = 2048
+    upper_bound: int | None = None
+    interval: int = 1024
+    rounding: Rounding = "ceil"
+    source: str = "recent"
+    window: int = 500
+    update_every: int = 20
+    preset: Literal["released_code"] | None = None
+
+    def __post_init__(self) -> None:
+        """Check the options' ranges and how they go together."""
+        non_negative("alpha", self.alpha)
+        self._check_preset()
+        if self.source != "recent":
+            raise ValueError(
+                f"source={self.source!r} is not in this version; leave it at 'recent', a window of training groups"
+            )
+        self._adaptive: TargetLengths | None = None
+        if self.target_lengths is None:
+            self._adaptive = self._recent_targets()
+        else:
+            self._fixed = fixed_targets(self.target_lengths, self.context.max_response_length)
+            self._refuse_adaptive_options()
+
+    def _check_preset(self) -> None:
+        for option, value in self.presets.get(self.preset or "", {}).items():
+            if getattr(self, option) != value:
+                raise ValueError(
+                    f"{option}={getattr(self, option)!r} contradicts preset={self.preset!r}, which sets {value!r}; "
+                    "leave out one of the two"
+                )
+
+    def _refuse_adaptive_options(self) -> None:
+        defaults = {item.name: item.default for item in fields(self)}
+        allowed = self.presets.get(self.preset or "", {})
+        for option in _ADAPTIVE_OPTIONS:
+            if option not in allowed and getattr(self, option) != defaults[option]:
+                raise ValueError(
+                    f"{option}={getattr(self, option)!r} has no effect with fixed target_lengths; leave out {option}, "
+                    "or leave out target_lengths to let them follow the training"
+                )
+
+    def _recent_targets(self) -> TargetLengths:
+        longest = self.context.max_response_length
+        upper = longest if self.upper_bound is None else self.upper_bound
+        if upper is None:
+            raise ValueError(
+                "upper_bound=None takes data.max_response_length, which is not known here; give the longest target in "
+                "tokens, e.g. 16384"
+            )
+        check_reachable("upper_bound", upper, longest)
+        return TargetLengths(
+            lower_bound=self.lower_bound,
+            upper_bound=upper,
+            interval=self.interval,
+            rounding=self.rounding,
+            window=self.window,
+            update_every=self.update_every,
+            group_size=self.context.group_size,
+        )
+
+    @property
+    def needs(self) -> frozenset[Need]:
+        """The group, and the history too unless the targets are fixed."""
+        return self.class_needs if self._adaptive else frozenset({Need.GROUP})
+
+    @property
+    def targets(self) -> dict[str, int]:
+        """Target length in tokens of each band, as it stands."""
+        return dict(zip(BANDS, self._target_array().tolist(), strict=True))
+
+    def _target_array(self) -> Ints:
+        return self._adaptive.target_array if self._adaptive else self._fixed
+
+    def observe(self, rollouts: Rollouts) -> None:
+        """Let the targets follow a batch; fixed targets stay.
+
+        Args:
+            rollouts: The groups of a training step.
+        """
+        if self._adaptive:
+            self._adaptive.observe(rollouts)
+
+    def shape(self, rollouts: Rollouts) -> Shaped:
+        """Add the bonus.
+
+        Args:
+            rollouts: Whole groups; the band of a partial one is that of the responses there are.
+
+        Returns:
+            The rewards, with band and target of each response.
+        """
+        band = band_of(rollouts.group_solved, rollouts.group_size)[rollouts.group]
+        target = self._target_array()[band]
+        return Shaped(
+            task_reward=self.scores.of(rollouts),
+            length_reward=np.where(self._has_bonus(rollouts, rollouts.length <= target), self.alpha, 0.0),
+            band=band,
+            target_length=target.astype(np.float64),
+        )
+
+    def _has_bonus(self, rollouts: Rollouts, is_within: Bools) -> Bools:
+        return rollouts.solved & is_within
+
+    def metrics(self) -> dict[str, float]:
+        """Name the target length of each band, and for adaptive ones the prompts they rest on."""
+        if self._adaptive:
+            return self._adaptive.metrics()
+        return {f"laser/target_length/{band}": float(target) for band, target in self.targets.items()}
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the window and the targets; of fixed targets, only that they are fixed."""
+        state = self._adaptive.state_dict() if self._adaptive else {"version": STATE_VERSION}
+        return {**state, "method": self.name, "target_source": self.source if self._adaptive else "fixed"}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from a saved state; LASER-D and LASER-DE read each other's.
+
+        Args:
+            state: What `state_dict` returned, in a run with the same configuration.
+
+        Raises:
+            ValueError: It does not fit; the message says what differs and how to go on.
+        """
+        check_state_method(state, self.name, ("laser_d", "laser_de"))
+        here = self.source if self._adaptive else "fixed"
+        if state.get("target_source") != here:
+            raise ValueError(
+                f"the saved targets are {state.get('target_source')}, those of this run are {here}; to go on, set "
+                "target_lengths as it was, or delete the file laser_state of that checkpoint to start afresh"
+            )
+        if self._adaptive:
+            self._adaptive.load_state_dict(state)
+
+
+@register(
+    "laser_de",
+    needs={Need.GROUP, Need.HISTORY},
+    formula="C + alpha * [solved and L <= target] + alpha * [explores and L > target]",
+    source="arXiv 2505.15612, section 5.3 and Table 2",
+)
+@dataclass(kw_only=True, eq=False)
+class LaserDE(LaserD):
+    """LASER-D that also pays wrong answers for going on beyond the target length.
+
+    R = C + alpha * [solved and L <= L_A] + alpha * [explores and L > L_A]. With a target of 4096, a wrong, well-formed
+    response of 4096 tokens gets -0.5, one of 4097 gets 0.0, a malformed one gets -1 at any length.
+
+    Source: arXiv 2505.15612, section 5.3 and Table 2.
+
+    Departs from the official code: a looping response does not explore (the release means that, but its filter never
+    fires). By default departs from the paper, which pays every unsolved response: `explore="all"`.
+
+    Attributes:
+        explore: Which unsolved responses explore: "sound" (well formed, not looping), "well_formed" (as the released
+            code does), or "all" (the paper's literal rule).
+    """
+
+    presets: ClassVar[Mapping[str, Mapping[str, object]]] = {
+        "released_code": {"rounding": "floor", "explore": "well_formed"}
+    }
+
+    explore: Literal["sound", "well_formed", "all"] = "sound"
+
+    def __post_init__(self) -> None:
+        """Check the options as LASER-D does, and warn if a long wrong answer would be worth as much as a right one."""
+        super().__post_init__()
+        if self.scores.wrong + self.alpha >= self.scores.correct:
+            logger.warning(
+                "laser_verl: alpha=%s makes a long wrong answer (%s) worth at least as much as a long right one (%s)",
+                self.alpha,
+                self.scores.wrong + self.alpha,
+                self.scores.correct,
+            )
+
+    def _has_bonus(self, rollouts: Rollouts, is_within: Bools) -> Bools:
+        explores = ~rollouts.solved
+        if self.explore != "all":
+            explores &= rollouts.well_formed
+        if self.explore == "sound":
+            explores &= ~rollouts.repetitive
+        return (rollouts.solved & is_within) | (explores & ~is_within)

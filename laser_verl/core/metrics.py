@@ -1,0 +1,72 @@
+"""What a training step logs: names are API, documented in ``docs/metrics.md``."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from laser_verl.core.bands import BANDS
+from laser_verl.core.checks import Bools
+from laser_verl.core.framework import Shaped
+from laser_verl.core.rollouts import Rollouts
+
+
+def step_metrics(rollouts: Rollouts, shaped: Shaped, group_size: int | None = None) -> dict[str, float]:
+    """Means and fractions over the responses and groups of one training batch.
+
+    Names that are means avoid the syllables min, max, sum and total: verl aggregates by them over sub-steps.
+
+    Args:
+        rollouts: the batch, B responses in G groups.
+        shaped: what a method made of it.
+        group_size: ``rollout.n``; with it, ``laser/short_group_frac`` counts the groups with fewer responses.
+
+    Returns:
+        ``{name: value}``; a name whose set is empty (no correct response, no target) is left out. Two responses of
+        lengths 10 (right) and 30 (wrong) give ``laser/response_length/correct`` 10 and ``…/wrong`` 30.
+    """
+    if rollouts.size == 0:
+        return {}
+    solved, length = rollouts.solved, rollouts.length
+    metrics = {
+        "laser/task_reward/mean": shaped.task_reward.mean(),
+        "laser/length_reward/mean": shaped.length_reward.mean(),
+        "laser/shaped_reward/mean": shaped.reward.mean(),
+        "laser/accuracy": solved.mean(),
+        "laser/answer_correct_frac": rollouts.correct.mean(),
+        "laser/malformed_frac": 1.0 - rollouts.well_formed.mean(),
+        "laser/truncated_frac": rollouts.truncated.mean(),
+        "laser/repetitive_frac": rollouts.repetitive.mean(),
+        "laser/no_signal_group_frac": _equal_reward_groups(rollouts, shaped.reward).mean(),
+        "laser/response_length/mean": length.mean(),
+    }
+    if solved.any():
+        metrics["laser/response_length/correct"] = length[solved].mean()
+    if not solved.all():
+        metrics["laser/response_length/wrong"] = length[~solved].mean()
+    if shaped.band is not None:
+        metrics |= _band_metrics(rollouts, shaped.band)
+    if shaped.target_length is not None:
+        metrics["laser/within_target_frac"] = (length <= shaped.target_length).mean()
+    if group_size is not None:
+        metrics["laser/short_group_frac"] = (rollouts.group_size < group_size).mean()
+    return {name: float(value) for name, value in metrics.items()}
+
+
+def _band_metrics(rollouts: Rollouts, band: np.ndarray) -> dict[str, np.floating]:
+    first = np.unique(rollouts.group, return_index=True)[1]
+    metrics = {f"laser/band_frac/{name}": (band[first] == index).mean() for index, name in enumerate(BANDS)}
+    for index, name in enumerate(BANDS):
+        inside = band == index
+        if inside.any():
+            metrics[f"laser/response_length/{name}"] = rollouts.length[inside].mean()
+            metrics[f"laser/accuracy/{name}"] = rollouts.solved[inside].mean()
+    return metrics
+
+
+def _equal_reward_groups(rollouts: Rollouts, reward: np.ndarray) -> Bools:
+    low = np.full(rollouts.num_groups, np.inf)
+    high = np.full(rollouts.num_groups, -np.inf)
+    np.minimum.at(low, rollouts.group, reward)
+    np.maximum.at(high, rollouts.group, reward)
+    is_equal: Bools = np.equal(low, high)
+    return is_equal

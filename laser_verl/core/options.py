@@ -1,0 +1,116 @@
+"""What users write as options, checked: numbers, texts, mappings, and the scores of an answer.
+
+Shape letters: B responses.
+"""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from numbers import Integral
+from typing import Any, Literal, Union, get_args, get_origin
+
+import numpy as np
+
+from laser_verl.core.checks import Floats, finite_number, unknown
+from laser_verl.core.rollouts import Rollouts
+
+_PLAIN: dict[Any, tuple[Any, str]] = {
+    int: (Integral, "a whole number"),
+    bool: (bool, "true or false"),
+    str: (str, "a text"),
+}
+
+
+@dataclass(frozen=True)
+class Scores:
+    """What an answer is worth before its length is looked at: C of R = C + lambda * S.
+
+    Source: arXiv 2505.15612, section 2.
+
+    Attributes:
+        correct: Right and well formed.
+        wrong: Well formed, but not right.
+        malformed: Badly formed, right or not.
+    """
+
+    correct: float = 1.0
+    wrong: float = -0.5
+    malformed: float = -1.0
+
+    @classmethod
+    def from_mapping(cls, values: object, name: str = "scores") -> Scores:
+        """Make scores from an option; a key left out keeps its default.
+
+        `Scores.from_mapping({"wrong": 0})` is `Scores(1.0, 0.0, -1.0)`.
+
+        Args:
+            values: Mapping of correct, wrong, malformed to finite numbers, or a `Scores`.
+            name: What the user calls the option.
+
+        Returns:
+            The scores.
+
+        Raises:
+            ValueError: An unknown key, a value that is not a finite number, or a right answer not worth the most.
+        """
+        if isinstance(values, Scores):
+            return values
+        if not isinstance(values, Mapping):
+            raise ValueError(f"{name}={values!r} must be a mapping; give e.g. {asdict(cls())}")
+        known = [item.name for item in fields(cls)]
+        for key in values:
+            if key not in known:
+                raise ValueError(unknown(f"{name} key", key, known))
+        made = cls(**{key: finite_number(f"{name}.{key}", value) for key, value in values.items()})
+        if made.correct <= max(made.wrong, made.malformed):
+            raise ValueError(f"{name}={asdict(made)} must have correct above wrong and malformed; raise correct")
+        return made
+
+    def of(self, rollouts: Rollouts) -> Floats:
+        """Score each response; a user's own `task_score` takes the place of these scores.
+
+        Args:
+            rollouts: The responses.
+
+        Returns:
+            C, [B]; with the defaults a right answer in a bad format gets -1.
+        """
+        if rollouts.task_score is not None:
+            return rollouts.task_score.copy()
+        return np.where(rollouts.solved, self.correct, np.where(rollouts.well_formed, self.wrong, self.malformed))
+
+
+def checked_option(name: str, value: Any, hint: Any) -> Any:
+    """Check an option against its field's type.
+
+    Args:
+        name: Option.
+        value: What the user gave.
+        hint: int, float, str, bool, Literal, `Scores`, Mapping, or one of these or None.
+
+    Returns:
+        The value in that type.
+
+    Raises:
+        ValueError: It is of another type.
+    """
+    kinds = get_args(hint) if get_origin(hint) in (Union, types.UnionType) else (hint,)
+    if value is None and type(None) in kinds:
+        return None
+    kind = next(kind for kind in kinds if kind is not type(None))
+    null = " or null" if type(None) in kinds else ""
+    if kind is Scores:
+        return Scores.from_mapping(value, name)
+    if kind is float:
+        return finite_number(name, value)
+    if get_origin(kind) is Literal:
+        if value not in get_args(kind):
+            raise ValueError(unknown(name, value, (*get_args(kind), *["null"] * bool(null))))
+        return value
+    expected, words = _PLAIN.get(kind, (Mapping, "a mapping"))
+    if not isinstance(value, expected) or (kind is int and isinstance(value, bool)):
+        raise ValueError(f"{name}={value!r} must be {words}{null}; it is of type {type(value).__name__}")
+    made: Any = kind if kind in _PLAIN else dict
+    return made(value)

@@ -1,0 +1,1 @@
+"""Data that ships with laser_verl: a miniature world and its small base model."""

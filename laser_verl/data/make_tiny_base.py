@@ -1,0 +1,277 @@
+r"""Make the base model of the miniature world from scratch, by supervised training on traces.
+
+    python -m laser_verl.data.make_tiny_base --out FOLDER
+
+TODO figures
+"""
+
+from __future__ import annotations
+
+import math
+import random
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from laser_verl.data import tiny_world
+from laser_verl.data.tiny_world import DIFFICULTIES, MAX_RESPONSE_TOKENS, Problem
+
+if TYPE_CHECKING:
+    import torch
+    from transformers import PreTrainedTokenizerBase, Qwen2ForCausalLM
+
+# The padding token has the name that Qwen2's tokenizer adds to every vocabulary in any case.
+PAD, EOS = "<|endoftext|>", "<|eos|>"
+SPECIAL_TOKENS = (PAD, EOS, "<|user|>", "<|assistant|>")
+# Not special, like the think tags of the R1 tokenizers: verl decodes responses without special tokens.
+WORDS = ("<think>", "</think>", "\\boxed{", "wait ")
+CHAT_TEMPLATE = (
+    "{% for message in messages %}<|{{ message['role'] }}|>{{ message['content'] }}"
+    "{% if message['role'] == 'assistant' %}<|eos|>{% endif %}{% endfor %}"
+    "{% if add_generation_prompt %}<|assistant|>{% endif %}"
+)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How the base model is trained; the defaults made the weights that ship with the package.
+
+    Attributes:
+        num_steps: Updates in all.
+        batch_size: Traces per update.
+        num_batches_sorted: Batches whose traces are sorted by length together, which saves padding.
+        matrix_lr: Peak learning rate of Muon for the matrices of the layers. AdamW alone needs several times the steps
+            to find the two lookups that a trial consists of.
+        other_lr: Peak learning rate of AdamW for the embedding, the biases and the norms.
+        warmup_steps: Steps of linear warm-up, before a cosine down to a twentieth.
+        only_easy_frac: Share of the training on easy problems alone, where lookups are learned soonest.
+        no_hard_frac: Share of the training after which hard problems are added.
+        check_weight: Weight of the hops and the verdict of a trial in the loss at the start. They follow from the
+            prompt; the guesses and the two habits are noise at first. The weight falls to 1, linearly.
+        check_weight_frac: Share of the training at which it reaches 1.
+        seed: Seed of the weights and of the traces.
+    """
+
+    num_steps: int = 1600
+    batch_size: int = 96
+    num_batches_sorted: int = 20
+    matrix_lr: float = 0.02
+    other_lr: float = 0.003
+    warmup_steps: int = 100
+    only_easy_frac: float = 0.15
+    no_hard_frac: float = 0.35
+    check_weight: float = 4.0
+    check_weight_frac: float = 0.8
+    seed: int = 0
+
+    def lr_factor(self, step: int) -> float:
+        """What the peak learning rates are multiplied with."""
+        cosine = 0.5 * (1 + math.cos(math.pi * step / self.num_steps))
+        return min(1.0, (step + 1) / self.warmup_steps) * (0.05 + 0.95 * cosine)
+
+    def check_weight_at(self, step: int) -> float:
+        """Weight of a check in the loss."""
+        done_frac = min(1.0, step / (self.check_weight_frac * self.num_steps))
+        return self.check_weight + (1.0 - self.check_weight) * done_frac
+
+
+def build_tokenizer() -> PreTrainedTokenizerBase:
+    """A byte-level tokenizer without merges: every byte is a token, and so are the words of the world."""
+    from tokenizers import AddedToken
+    from tokenizers.pre_tokenizers import ByteLevel
+    from transformers import Qwen2Tokenizer
+
+    tokens = [*SPECIAL_TOKENS, *WORDS, *sorted(ByteLevel.alphabet())]
+    tokenizer = Qwen2Tokenizer(
+        vocab={token: index for index, token in enumerate(tokens)},
+        merges=[],
+        unk_token=PAD,
+        pad_token=PAD,
+        eos_token=EOS,
+        extra_special_tokens=list(SPECIAL_TOKENS[2:]),
+        model_max_length=512,
+    )
+    tokenizer.add_tokens([AddedToken(word, special=False, normalized=False) for word in WORDS])
+    tokenizer.chat_template = CHAT_TEMPLATE
+    return tokenizer
+
+
+def build_model(tokenizer: PreTrainedTokenizerBase) -> Qwen2ForCausalLM:
+    """A two-layer Qwen2 with random weights; heads of size 32, the smallest that vLLM's CPU attention knows."""
+    from transformers import GenerationConfig, Qwen2Config, Qwen2ForCausalLM
+
+    ids = {"pad_token_id": tokenizer.pad_token_id, "eos_token_id": tokenizer.eos_token_id}
+    config = Qwen2Config(
+        vocab_size=len(tokenizer),
+        hidden_size=96,
+        intermediate_size=256,
+        num_hidden_layers=2,
+        num_attention_heads=3,
+        num_key_value_heads=3,
+        max_position_embeddings=512,
+        initializer_range=0.05,
+        tie_word_embeddings=True,
+        bos_token_id=None,
+        dtype="float32",
+        **ids,
+    )
+    model = Qwen2ForCausalLM(config)
+    model.generation_config = GenerationConfig(do_sample=True, temperature=1.0, top_k=0, top_p=1.0, **ids)
+    return model
+
+
+def prompts(tokenizer: PreTrainedTokenizerBase, problems: Sequence[Problem]) -> list[str]:
+    """The questions as the chat template renders them."""
+    chats = [[{"role": "user", "content": problem.question}] for problem in problems]
+    return tokenizer.apply_chat_template(chats, add_generation_prompt=True, tokenize=False)
+
+
+def batches(tokenizer: PreTrainedTokenizerBase, settings: Settings) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    """Batches of traces without end, on harder problems as the training goes on.
+
+    Args:
+        tokenizer: The tokenizer.
+        settings: The settings.
+
+    Yields:
+        Token ids and a mask that is 1 on the tokens of the response, both `[B, T]` and padded on the right.
+    """
+    rng, num_batches = random.Random(settings.seed), 0
+    while True:
+        done_frac = num_batches / settings.num_steps
+        num_difficulties = 1 + (done_frac >= settings.only_easy_frac) + (done_frac >= settings.no_hard_frac)
+        size = settings.num_batches_sorted * settings.batch_size
+        problems = [tiny_world.draw(rng.choice(DIFFICULTIES[:num_difficulties]), rng) for _ in range(size)]
+        traces = [tiny_world.trace(problem, rng) + EOS for problem in problems]
+        texts = prompts(tokenizer, problems) + traces
+        ids = tokenizer(texts)["input_ids"]
+        rows = list(zip(ids[:size], ids[size:], strict=True))
+        rows.sort(key=lambda row: len(row[0]) + len(row[1]))
+        starts = list(range(0, size, settings.batch_size))
+        rng.shuffle(starts)
+        for start in starts:
+            yield _pad(rows[start : start + settings.batch_size], tokenizer.pad_token_id)
+            num_batches += 1
+
+
+def _pad(rows: Sequence[tuple[list[int], list[int]]], pad_id: int) -> tuple[torch.Tensor, torch.Tensor]:
+    import torch
+    from torch.nn.utils.rnn import pad_sequence
+
+    ids = [torch.tensor(prompt + response) for prompt, response in rows]
+    masks = [torch.tensor([0.0] * len(prompt) + [1.0] * len(response)) for prompt, response in rows]
+    return pad_sequence(ids, batch_first=True, padding_value=pad_id), pad_sequence(masks, batch_first=True)
+
+
+def weigh(ids: torch.Tensor, mask: torch.Tensor, verdict_ids: Sequence[int], weight: float) -> torch.Tensor:
+    """Weights of the tokens in the loss: `weight` for the two hops and the verdict of a trial, 1 for the others.
+
+    Args:
+        ids: Token ids, `[B, T]`.
+        mask: 1 on the tokens of the response, `[B, T]`.
+        verdict_ids: The tokens that end a trial.
+        weight: Weight of a check.
+
+    Returns:
+        The weights, `[B, T]`, 0 where the mask is 0.
+    """
+    import torch
+
+    is_check = torch.isin(ids, torch.tensor(verdict_ids))
+    for _ in range(2):  # the verdict, and the two tokens before it
+        is_check[:, :-1] |= is_check[:, 1:].clone()
+    return mask * torch.where(is_check, weight, 1.0)
+
+
+def train(
+    model: Qwen2ForCausalLM, tokenizer: PreTrainedTokenizerBase, settings: Settings, report: Callable[[str], Any]
+) -> None:
+    """Train the model in place.
+
+    Args:
+        model: The model.
+        tokenizer: Its tokenizer.
+        settings: The settings.
+        report: Takes a progress line now and then.
+    """
+    import torch
+    from torch.nn.functional import cross_entropy
+
+    matrices = [p for name, p in model.named_parameters() if p.ndim == 2 and "embed" not in name]
+    others = [p for name, p in model.named_parameters() if p.ndim != 2 or "embed" in name]
+    optimizers = [
+        torch.optim.Muon(matrices, lr=settings.matrix_lr, momentum=0.95, weight_decay=0.01),
+        torch.optim.AdamW(others, lr=settings.other_lr, betas=(0.9, 0.98), weight_decay=0.01),
+    ]
+    schedules = [torch.optim.lr_scheduler.LambdaLR(optimizer, settings.lr_factor) for optimizer in optimizers]
+    verdict_ids = tokenizer.convert_tokens_to_ids([",", "!"])
+    start = time.perf_counter()
+    for step, (ids, mask) in zip(range(settings.num_steps), batches(tokenizer, settings), strict=False):
+        weights = weigh(ids, mask, verdict_ids, settings.check_weight_at(step))[:, 1:]
+        is_target = weights > 0
+        hidden = model.model(input_ids=ids[:, :-1]).last_hidden_state[is_target]
+        losses = cross_entropy(model.lm_head(hidden), ids[:, 1:][is_target], reduction="none")
+        loss = (losses * weights[is_target]).sum() / weights.sum()
+        model.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        for stepper in (*optimizers, *schedules):
+            stepper.step()
+        if (step + 1) % 100 == 0:
+            report(f"step {step + 1} of {settings.num_steps}, loss {loss:.3f}, {time.perf_counter() - start:.0f} s")
+
+
+def evaluate(
+    model: Qwen2ForCausalLM, tokenizer: PreTrainedTokenizerBase, problems: Sequence[Problem]
+) -> dict[str, float]:
+    """Sample one response per problem at temperature 1.
+
+    Args:
+        model: The model.
+        tokenizer: Its tokenizer.
+        problems: The problems.
+
+    Returns:
+        `accuracy_frac`, `mean_tokens` and `malformed_frac`.
+    """
+    import torch
+
+    inputs = tokenizer(prompts(tokenizer, problems), padding=True, padding_side="left", return_tensors="pt")
+    with torch.no_grad():
+        ids = model.generate(**inputs, max_new_tokens=MAX_RESPONSE_TOKENS)[:, inputs["input_ids"].shape[1] :]
+    answers = [tiny_world.given_answer(text) for text in tokenizer.batch_decode(ids, skip_special_tokens=True)]
+    num = len(problems)
+    return {
+        "accuracy_frac": sum(a == p.answer for a, p in zip(answers, problems, strict=True)) / num,
+        "mean_tokens": (ids != tokenizer.pad_token_id).sum().item() / num,
+        "malformed_frac": answers.count(None) / num,
+    }
+
+
+def main(
+    out: Annotated[Path, typer.Option(help="Folder to write the model and its tokenizer to.")],
+    seed: Annotated[int, typer.Option(help="Seed of the weights and of the traces.")] = Settings.seed,
+) -> None:
+    """Make the base model of the miniature world from scratch."""
+    import torch
+
+    settings = Settings(seed=seed)
+    torch.manual_seed(seed)
+    tokenizer = build_tokenizer()
+    model = build_model(tokenizer)
+    typer.echo(f"{model.num_parameters():,} parameters, {settings}")
+    train(model, tokenizer, settings, report=typer.echo)
+    model.save_pretrained(out)
+    tokenizer.save_pretrained(out)
+    for difficulty in DIFFICULTIES:
+        problems = [p for p in tiny_world.make_problems(500, seed=0) if p.difficulty == difficulty]
+        figures = evaluate(model, tokenizer, problems)
+        typer.echo(f"{difficulty}: " + ", ".join(f"{name} {value:.3f}" for name, value in figures.items()))
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -1,0 +1,162 @@
+"""The command line of a quickstart: what a user would type."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import laser_verl
+from laser_verl.core.framework import describe
+from laser_verl.quickstart.plan import Plan, Stage, saved_step
+from laser_verl.quickstart.world import knows_think_tags
+
+# Options of methods on the scale of the miniature world; a method gets those that it has.
+_WORLD_OPTIONS: Mapping[str, Any] = {
+    "target_length": 24,
+    "lower_bound": 8,
+    "interval": 4,
+    "window": 64,
+    "update_every": 5,
+}
+_OWN_OPTIONS: Mapping[str, Any] = {
+    "target_length": 128,
+    "lower_bound": 32,
+    "interval": 16,
+    "window": 64,
+    "update_every": 2,
+}
+
+
+def config_folder() -> Path:
+    """The folder of the presets: in the package where it was installed from a wheel, beside it in a clone."""
+    package = Path(laser_verl.__file__).parent
+    inside = package / "configs"
+    return inside if inside.is_dir() else package.parent / "configs"
+
+
+def environment(plan: Plan, number: int) -> dict[str, str]:
+    """The variables that the training needs besides those of the shell.
+
+    Args:
+        plan: The plan.
+        number: Which start of the run this is, from 0; each has its own metrics file.
+
+    Returns:
+        Names and values.
+    """
+    variables = {
+        "VERL_PLATFORM": "cpu",
+        "VERL_FILE_LOGGER_PATH": str(plan.metrics / f"{number:03d}.jsonl"),
+        "VLLM_CPU_KVCACHE_SPACE": "4" if plan.is_own else "1",
+        "HYDRA_FULL_ERROR": "1",
+        "HF_HUB_OFFLINE": "1",
+        "RAY_USAGE_STATS_ENABLED": "0",
+    }
+    return variables
+
+
+def arguments(plan: Plan, stage: Stage) -> list[str]:
+    """The program and its arguments.
+
+    Args:
+        plan: The plan.
+        stage: FRESH or RESUME to train, EVALUATE for the last evaluation alone.
+
+    Returns:
+        The words of the command line.
+    """
+    trainer = [sys.executable, "-m", "verl.trainer.main_ppo"]
+    if plan.nodes > 1:
+        trainer = [sys.executable, "-m", "laser_verl.quickstart.nodes", str(plan.nodes), *trainer]
+    return [
+        *trainer,
+        f"--config-path={config_folder()}",
+        "--config-name=quickstart",
+        *_method(plan),
+        f"data.train_files={plan.train_file}",
+        f"data.val_files={plan.held_out_file}",
+        f"data.seed={plan.seed}",
+        f"laser.seed={plan.seed}",
+        f"actor_rollout_ref.model.path={plan.base}",
+        *(_own_sizes() if plan.is_own else []),
+        f"trainer.total_training_steps={plan.steps}",
+        f"trainer.default_local_dir={plan.checkpoints}",
+        f"trainer.rollout_data_dir={plan.out / 'rollouts'}",
+        f"trainer.validation_data_dir={plan.answers(0).parent}",
+        f"hydra.run.dir={plan.out / 'hydra'}",
+        *_nodes(plan),
+        *_evaluations(plan, stage),
+    ]
+
+
+def as_shell(plan: Plan, stage: Stage, number: int) -> str:
+    """The command line as text that can be pasted into a shell and changed by hand.
+
+    Args:
+        plan: The plan.
+        stage: Where the run stands.
+        number: Which start of the run this is.
+
+    Returns:
+        One command over several lines.
+    """
+    variables = [f"{name}={shlex.quote(value)}" for name, value in environment(plan, number).items()]
+    words = [shlex.quote(word) for word in arguments(plan, stage)]
+    program = next(at for at, word in enumerate(words) if word.startswith("--config-path"))
+    lines = [" ".join(variables), " ".join(words[:program]), *words[program:]]
+    return " \\\n  ".join(lines)
+
+
+def _method(plan: Plan) -> list[str]:
+    known = describe(plan.method).options
+    options = {name: value for name, value in _scale(plan).items() if name in known}
+    if plan.is_own and not knows_think_tags(plan.base):
+        options["thinking"] = "boxed"
+    return [
+        f"reward.reward_manager.name={plan.method}",
+        *(f"+reward.reward_kwargs.{name}={value}" for name, value in options.items()),
+    ]
+
+
+def _scale(plan: Plan) -> Mapping[str, Any]:
+    return _OWN_OPTIONS if plan.is_own else _WORLD_OPTIONS
+
+
+def _own_sizes() -> list[str]:
+    """A step of an unknown model has to end within minutes on a laptop: few responses, of moderate length."""
+    rollout = "actor_rollout_ref.rollout"
+    actor = "actor_rollout_ref.actor"
+    return [
+        "data.train_batch_size=4",
+        "data.max_prompt_length=512",
+        "data.max_response_length=256",
+        "data.filter_overlong_prompts=true",
+        f"{rollout}.n=4",
+        f"{rollout}.max_model_len=1024",
+        f"{rollout}.max_num_seqs=16",
+        f"{rollout}.log_prob_micro_batch_size_per_gpu=4",
+        f"{actor}.ppo_mini_batch_size=4",
+        f"{actor}.ppo_micro_batch_size_per_gpu=4",
+        f"{actor}.optim.lr=1e-5",
+        "trainer.save_freq=5",
+    ]
+
+
+def _nodes(plan: Plan) -> list[str]:
+    """A cluster that runs already decides how much it has."""
+    if plan.nodes == 1:
+        return []
+    return [
+        f"trainer.nnodes={plan.nodes}",
+        "ray_kwargs.ray_init.num_cpus=null",
+        "ray_kwargs.ray_init.num_gpus=null",
+    ]
+
+
+def _evaluations(plan: Plan, stage: Stage) -> list[str]:
+    if stage is Stage.EVALUATE:
+        return ["trainer.val_only=true"] if saved_step(plan) == plan.steps else []
+    return ["trainer.val_before_train=false"] if plan.answers(0).exists() else []

@@ -1,0 +1,101 @@
+"""A quickstart from its options to its table and picture."""
+
+from __future__ import annotations
+
+import importlib.util
+import time
+
+from rich.console import Console
+
+from laser_verl.commands import WrongUsage
+from laser_verl.quickstart import world
+from laser_verl.quickstart.command import as_shell
+from laser_verl.quickstart.evaluation import Row, as_table, compare, failures, read_answers, summary
+from laser_verl.quickstart.history import History
+from laser_verl.quickstart.picture import save_picture
+from laser_verl.quickstart.plan import Plan, Stage, record, replace_text, saved_step, stage_of
+from laser_verl.quickstart.training import Stopped, train
+
+_PACKAGES = ("matplotlib", "psutil", "ray", "torch", "transfer_queue", "verl", "vllm")
+
+
+def run(plan: Plan, output: Console, messages: Console) -> int:
+    """Do what is left to do of a plan and show the result.
+
+    Args:
+        plan: The plan.
+        output: Where the table goes.
+        messages: Where everything else goes.
+
+    Returns:
+        Exit code: 0; 1 where the miniature world's run missed what it should show; 128 + n after signal n.
+
+    Raises:
+        WrongUsage: If the folder holds another run or a package is missing.
+        BadInput: If the training fails.
+    """
+    started = time.monotonic()
+    stage = stage_of(plan)
+    if stage is not Stage.FINISHED:
+        _require_packages()
+        try:
+            _do(plan, stage, messages)
+        except Stopped as stop:
+            messages.print(_how_to_resume(plan), soft_wrap=True, highlight=False)
+            return 128 + stop.number
+        messages.print(f"done in {(time.monotonic() - started) / 60:.1f} minutes", highlight=False)
+    return show(plan, output, messages)
+
+
+def _do(plan: Plan, stage: Stage, messages: Console) -> None:
+    record(plan)
+    if stage is Stage.FRESH or not plan.held_out_file.exists():
+        world.prepare(plan)
+    elif stage is Stage.RESUME:
+        messages.print(f"going on from step {saved_step(plan)} in {plan.out}", soft_wrap=True, highlight=False)
+    number = len(list(plan.metrics.glob("*.jsonl")))
+    command = as_shell(plan, stage, number)
+    replace_text(plan.out / "command.sh", f"{command}\n")
+    messages.print(f"{command}\n", markup=False, highlight=False, soft_wrap=True)
+    messages.print(f"Its output goes to {plan.log}", soft_wrap=True, highlight=False)
+    train(plan, stage, number, messages)
+
+
+def show(plan: Plan, output: Console, messages: Console) -> int:
+    """Print the table of a finished run and save its picture.
+
+    Args:
+        plan: The plan.
+        output: Where the table goes.
+        messages: Where everything else goes.
+
+    Returns:
+        Exit code 0, or 1 where the run missed what it should show.
+    """
+    held_out = world.read_rows(plan.held_out_file)
+    rows = compare(read_answers(plan.answers(0), held_out), read_answers(plan.answers(plan.steps), held_out))
+    overall: Row = rows[0]
+    title = f"{plan.method}, {plan.steps} steps, seed {plan.seed}: {summary(overall)}"
+    output.print(as_table(rows, title))
+    picture = save_picture(History(plan.metrics), overall, plan.steps, title, plan.out / "quickstart.png")
+    messages.print(f"picture: {picture}", soft_wrap=True, highlight=False)
+    missed = [] if plan.is_own else failures(overall)
+    for sentence in missed:
+        messages.print(f"laser_verl: this run missed its aim: {sentence}", soft_wrap=True, highlight=False)
+    return 1 if missed else 0
+
+
+def _how_to_resume(plan: Plan) -> str:
+    return (
+        f"stopped; no process is left, and the last checkpoint is that of step {saved_step(plan)}. To go on from it: "
+        f"{plan.command()}"
+    )
+
+
+def _require_packages() -> None:
+    missing = [name for name in _PACKAGES if importlib.util.find_spec(name) is None]
+    if missing:
+        raise WrongUsage(
+            f"quickstart needs {', '.join(missing)}; `make setup` in a clone of laser_verl installs the CPU stack that "
+            "it was tested with"
+        )

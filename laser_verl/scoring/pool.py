@@ -1,0 +1,185 @@
+"""Worker processes for math-verify that are killed at the time limit and replaced.
+
+Plain `subprocess`, not `multiprocessing`: it works inside daemon processes, never imports the host's `__main__` again,
+and a worker killed from outside costs at most its own task.
+"""
+
+import atexit
+import contextlib
+import json
+import os
+import queue
+import select
+import subprocess
+import sys
+import threading
+from concurrent.futures import Future
+from pathlib import Path
+from typing import Any
+
+from laser_verl.scoring.verdict import Status
+
+# Importing sympy on a cold, busy disk can take a minute; this limit only catches an environment that never gets there.
+START_SECONDS = 300.0
+
+_Task = tuple[Future[Status], bytes]
+
+
+class _Worker:
+    """One process and its pipes."""
+
+    def __init__(self, timeout_seconds: float) -> None:
+        script = Path(__file__).with_name("worker.py")
+        self._process = subprocess.Popen(
+            [sys.executable, "-P", str(script), str(timeout_seconds)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+        )
+
+    def warm_up(self) -> None:
+        try:
+            self._reply(START_SECONDS)
+        except (EOFError, TimeoutError) as error:
+            self.kill()
+            raise RuntimeError(
+                f"the math-verify worker did not start (exit code {self._process.returncode}); its standard error has "
+                f'the reason; try: {sys.executable} -c "import math_verify"'
+            ) from error
+
+    def ask(self, request: bytes, timeout_seconds: float) -> Status:
+        assert self._process.stdin is not None
+        self._process.stdin.write(request)
+        self._process.stdin.flush()
+        status: Status = self._reply(timeout_seconds)
+        return status
+
+    def _reply(self, timeout_seconds: float) -> Any:
+        assert self._process.stdout is not None
+        ready = select.poll()  # select.select() fails on descriptors above 1023
+        ready.register(self._process.stdout, select.POLLIN)
+        if not ready.poll(timeout_seconds * 1000):
+            raise TimeoutError
+        line = self._process.stdout.readline()
+        if not line:
+            raise EOFError
+        return json.loads(line)
+
+    def kill(self) -> None:
+        self._process.kill()
+        self._process.wait()
+
+    def close_pipes(self) -> None:
+        for pipe in (self._process.stdin, self._process.stdout):
+            with contextlib.suppress(OSError):  # what was not sent yet cannot be
+                if pipe is not None:
+                    pipe.close()
+
+
+class MathPool:
+    """Compares answers in up to `num_workers` processes, each driven by one thread. Nothing starts before it is needed.
+
+    Args:
+        num_workers: Most processes at a time, at least 1.
+        timeout_seconds: Limit for one comparison, counted from when a warm worker has it.
+    """
+
+    def __init__(self, num_workers: int, timeout_seconds: float) -> None:
+        self._num_workers = num_workers
+        self._timeout_seconds = timeout_seconds
+        self._tasks: queue.SimpleQueue[_Task | None] = queue.SimpleQueue()
+        self._lock = threading.Lock()
+        self._threads: list[threading.Thread] = []
+        self._workers: set[_Worker] = set()
+        self._num_open = 0
+        self._is_closed = False
+
+    def submit(self, golds: list[str], answer: str) -> Future[Status]:
+        """Queue one comparison.
+
+        Args:
+            golds: Acceptable answers.
+            answer: The model's answer.
+
+        Returns:
+            A future with the status. It raises RuntimeError if no worker can be started or the pool is closed.
+        """
+        future: Future[Status] = Future()
+        request = json.dumps([golds, answer]).encode("ascii") + b"\n"
+        with self._lock:
+            self._refuse_if_closed()
+            self._num_open += 1
+            if min(self._num_open, self._num_workers) > len(self._threads):
+                if not self._threads:
+                    atexit.register(self.close)
+                self._threads.append(threading.Thread(target=self._serve, name="laser-scoring", daemon=True))
+                self._threads[-1].start()
+            self._tasks.put((future, request))
+        future.add_done_callback(self._count_down)
+        return future
+
+    def close(self) -> None:
+        """Kill the workers at once. Comparisons still open raise RuntimeError."""
+        with self._lock:
+            self._is_closed = True
+            for worker in self._workers:
+                worker.kill()
+            for _ in self._threads:
+                self._tasks.put(None)
+        atexit.unregister(self.close)
+
+    def _count_down(self, _: Future[Status]) -> None:
+        with self._lock:
+            self._num_open -= 1
+
+    def _serve(self) -> None:
+        worker: _Worker | None = None
+        while (task := self._tasks.get()) is not None:
+            future, request = task
+            if not future.set_running_or_notify_cancel():
+                continue
+            try:
+                status, worker = self._judge(request, worker)
+                future.set_result(status)
+            except Exception as error:
+                worker = None
+                future.set_exception(error)
+
+    def _judge(self, request: bytes, worker: _Worker | None) -> tuple[Status, _Worker | None]:
+        # A worker that dies (killed from outside, out of memory) gets its task one second chance.
+        for _ in range(2):
+            worker = worker or self._start()
+            try:
+                reply = worker.ask(request, self._timeout_seconds)
+            except TimeoutError:
+                self._drop(worker)
+                return "timeout", None
+            except (EOFError, OSError):
+                self._drop(worker)
+                worker = None
+            else:
+                return reply, worker
+        return "error", None
+
+    def _start(self) -> _Worker:
+        self._refuse_if_closed()
+        worker = _Worker(self._timeout_seconds)
+        with self._lock:
+            self._workers.add(worker)  # before it is warm, so that close() finds it
+        try:
+            self._refuse_if_closed()
+            worker.warm_up()
+        except RuntimeError:
+            self._drop(worker)
+            raise
+        return worker
+
+    def _refuse_if_closed(self) -> None:
+        if self._is_closed:
+            raise RuntimeError("the scorer is closed; make a new one")
+
+    def _drop(self, worker: _Worker) -> None:
+        worker.kill()
+        worker.close_pipes()
+        with self._lock:
+            self._workers.discard(worker)

@@ -1,0 +1,102 @@
+"""`laser-verl check`: everything that can be wrong before a model loads, all of it at once."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+from omegaconf import DictConfig, OmegaConf
+
+from laser_verl.verl_ext.checks.batches import check_rows
+from laser_verl.verl_ext.checks.compose import Arguments, compose_config, read_arguments
+from laser_verl.verl_ext.checks.data import Split, check_data, check_sources
+from laser_verl.verl_ext.checks.functions import check_reward_function
+from laser_verl.verl_ext.checks.method import check_method
+from laser_verl.verl_ext.checks.report import Mistake, Report
+from laser_verl.verl_ext.settings import Settings, names_our_manager
+
+__all__ = ["Arguments", "Mistake", "Report", "check", "read_arguments"]
+
+
+def check(arguments: Arguments | Sequence[str]) -> Report:
+    """Check the arguments of a training run; needs no accelerator and loads no weights.
+
+    Args:
+        arguments: What would follow `python -m verl.trainer.main_ppo`.
+
+    Returns:
+        Every mistake with its remedy, notes, and what is active.
+
+    Raises:
+        WrongUsage: If Hydra would not understand the command line.
+    """
+    begun = time.perf_counter()
+    given = arguments if isinstance(arguments, Arguments) else read_arguments(arguments)
+    report = Report()
+    config = compose_config(given, report)
+    if config is not None:
+        _check_config(config, report)
+    report.active["seconds"] = round(time.perf_counter() - begun, 1)
+    return report
+
+
+_SECTIONS = (
+    "actor_rollout_ref.actor",
+    "actor_rollout_ref.rollout",
+    "actor_rollout_ref.model",
+    "algorithm",
+    "critic",
+    "data",
+    "reward.reward_manager",
+    "reward.reward_model",
+    "trainer.v1.separate_async.hybrid_rollout",
+)
+
+
+def _check_config(config: DictConfig, report: Report) -> None:
+    for section in _SECTIONS:
+        with report.guard(section):
+            if not isinstance(OmegaConf.select(config, section), DictConfig):
+                report.add(
+                    section, f"{section} is not the mapping that verl needs; leave out what removes or replaces it"
+                )
+    if any(report.names(section) for section in _SECTIONS):
+        return
+    is_ours, settings = names_our_manager(config), None
+    with report.guard("reward.reward_manager"):
+        settings = check_method(config, report)
+    with report.guard("reward.custom_reward_function"):
+        check_reward_function(config, report)
+    has_function = bool(OmegaConf.select(config, "reward.custom_reward_function.path"))
+    is_scored = is_ours and not has_function and not config.reward.reward_model.enable
+    splits = _check_splits(config, settings, is_scored, report)
+    # Imported late: verl takes seconds, and Hydra's errors should not wait for it.
+    from laser_verl.verl_ext.checks import host
+
+    if not host.import_verl(report):
+        return
+    with report.guard("verl"):
+        host.check_host(config, report)
+    if not is_ours and not report.names("reward.reward_manager.name"):
+        name = config.reward.reward_manager.name
+        report.notes.append(f"reward.reward_manager.name={name} is verl's own, so laser_verl shapes nothing")
+        with report.guard("data.train_files"):
+            host.check_stock_sources(config, splits, report)
+    from laser_verl.verl_ext.checks.model import check_model, check_other_models
+
+    with report.guard("actor_rollout_ref.model.path"):
+        needs_think = settings.verification.thinking == "deepseek" if settings and is_scored else None
+        check_model(config, splits, needs_think, report)
+        check_other_models(config, report)
+
+
+def _check_splits(config: DictConfig, settings: Settings | None, is_scored: bool, report: Report) -> dict[str, Split]:
+    with report.guard("data.train_files"):
+        is_seeded = settings is not None and settings.plugin.seeded_rollout
+        splits = check_data(config, is_scored, is_seeded, report)
+        if is_scored:
+            check_sources(splits, report)
+        if "train" in splits and splits["train"].num_rows:
+            check_rows(config, splits["train"].num_rows, report)
+        return splits
+    return {}

@@ -1,0 +1,97 @@
+"""A user's own Python function, looked up without running the user's file."""
+
+from __future__ import annotations
+
+import ast
+import difflib
+import importlib.util
+from collections.abc import Iterator
+from pathlib import Path
+
+from omegaconf import DictConfig, OmegaConf
+
+from laser_verl.verl_ext.checks.report import Report
+
+_PASSED = ("data_source", "solution_str", "ground_truth", "extra_info")
+
+
+def check_reward_function(config: DictConfig, report: Report) -> None:
+    """Check that `reward.custom_reward_function` names a function that takes what verl passes.
+
+    Args:
+        config: The composed config.
+        report: Takes mistakes and what is active.
+    """
+    node = "reward.custom_reward_function"
+    path, name = OmegaConf.select(config, f"{node}.path"), OmegaConf.select(config, f"{node}.name")
+    if not path:
+        return
+    report.active["custom_reward_function"] = f"{name} of {path}"
+    found = check_object(str(path), str(name), f"{node}.path", f"{node}.name", report)
+    if isinstance(found, ast.FunctionDef | ast.AsyncFunctionDef) and not found.decorator_list and not found.args.kwarg:
+        given = [argument.arg for argument in (*found.args.args, *found.args.kwonlyargs)]
+        missing = [argument for argument in _PASSED if argument not in given]
+        if missing:
+            report.add(
+                f"{node}.name",
+                f"{node}.name={name} takes {', '.join(given) or 'nothing'}, but is called with {', '.join(_PASSED)}; "
+                f"add {', '.join(missing)}, or **kwargs",
+            )
+
+
+def check_object(path: str, name: str, path_key: str, name_key: str, report: Report) -> ast.AST | None:
+    """Find a top-level name in a file or module.
+
+    Args:
+        path: File, `file://` or `pkg://` path, as verl takes it.
+        name: What to find there.
+        path_key: Config key of the path.
+        name_key: Config key of the name.
+        report: Takes the mistakes.
+
+    Returns:
+        What defines the name; None where it cannot be told or is not there.
+    """
+    file = _file_of(path)
+    if file is None or not file.is_file():
+        report.add(path_key, f"{path_key}={path} is no file or module; give the path of a Python file")
+        return None
+    try:
+        tree = ast.parse(file.read_text(encoding="utf-8"))
+    except (SyntaxError, UnicodeDecodeError) as error:
+        report.add(path_key, f"{path_key}={path} is not valid Python ({error}); correct it")
+        return None
+    defined = dict(_definitions(tree.body))
+    if name in defined or "*" in defined:
+        return defined.get(name)
+    close = difflib.get_close_matches(name, defined, n=1, cutoff=0.5)
+    hint = f"did you mean {close[0]}? " if close else ""
+    functions = [key for key, value in defined.items() if isinstance(value, ast.FunctionDef | ast.AsyncFunctionDef)]
+    report.add(name_key, f"{name_key}={name} is not in {path}; {hint}functions there: {', '.join(functions) or 'none'}")
+    return None
+
+
+def _file_of(path: str) -> Path | None:
+    if not path.startswith("pkg://"):
+        return Path(path.removeprefix("file://"))
+    try:
+        spec = importlib.util.find_spec(path.removeprefix("pkg://").replace("/", "."))
+    except (ImportError, ValueError):
+        return None
+    return Path(spec.origin) if spec and spec.origin else None
+
+
+def _definitions(body: list[ast.stmt]) -> Iterator[tuple[str, ast.AST]]:
+    for item in body:
+        if isinstance(item, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            yield item.name, item
+        elif isinstance(item, ast.Import | ast.ImportFrom):
+            yield from ((alias.asname or alias.name, item) for alias in item.names)
+        elif isinstance(item, ast.Assign | ast.AnnAssign):
+            targets = item.targets if isinstance(item, ast.Assign) else [item.target]
+            names = (node for target in targets for node in ast.walk(target))
+            yield from ((node.id, item) for node in names if isinstance(node, ast.Name))
+        elif isinstance(item, ast.If | ast.Try | ast.With):
+            yield from _definitions([*item.body, *getattr(item, "orelse", []), *getattr(item, "finalbody", [])])
+            for handler in getattr(item, "handlers", []):
+                yield from _definitions(handler.body)

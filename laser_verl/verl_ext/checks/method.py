@@ -1,0 +1,238 @@
+"""Our own part of a config: reward manager, method, options, and which trainer takes the run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, fields, is_dataclass, replace
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from laser_verl.core.checks import unknown
+from laser_verl.core.framework import Method, Need, build, describe, method_names
+from laser_verl.verl_ext.checks.report import Report, each_mistake, shown, whole
+from laser_verl.verl_ext.settings import (
+    STOCK_MODES,
+    Plugin,
+    Settings,
+    Verification,
+    line_to_add,
+    names_our_manager,
+    read_plugin,
+    read_settings,
+)
+
+OUR_MODES = tuple(f"laser_{mode}" for mode in STOCK_MODES)
+_KWARGS = "reward.reward_kwargs"
+_SIZES = ("actor_rollout_ref.rollout.n", "data.max_response_length")
+_STOCK_AGENT_LOOPS = ("single_turn_agent", "laser_seeded")
+
+
+def check_method(config: DictConfig, report: Report) -> Settings | None:
+    """Check all that is ours in a config, and say what is active.
+
+    Args:
+        config: The composed config.
+        report: Takes mistakes, notes and what is active.
+
+    Returns:
+        The settings; None where no reward manager of ours is named or its settings cannot be read.
+    """
+    plugin = _check_plugin(config, report)
+    check_legacy_keys(config, report)
+    mode = _check_mode(config, report)
+    if not names_our_manager(config):
+        _check_without_ours(config, mode, report)
+        return None
+    if config.trainer.use_v1 is not True:
+        report.add(
+            "trainer.use_v1",
+            f"trainer.use_v1={shown(config.trainer.use_v1)}: the legacy trainer never calls laser_verl; set it true",
+        )
+    settings, method = _check_options(config, plugin or Plugin(), report)
+    if settings is None:
+        return None
+    is_ours = mode in OUR_MODES or (mode in STOCK_MODES and settings.plugin.auto_mode)
+    _say_active(settings, method, is_ours, mode, report)
+    _check_group(settings, method, is_ours, report)
+    if settings.plugin.seeded_rollout:
+        _check_agent_loop(config, report)
+    _check_verdict_source(config, settings, report)
+    return settings
+
+
+def _check_plugin(config: DictConfig, report: Report) -> Plugin | None:
+    node = config.get("laser")
+    given = OmegaConf.to_container(node, resolve=True) if OmegaConf.is_config(node) else node
+    if given is not None and not isinstance(given, dict):
+        report.add("laser", f"laser={given!r} must be a mapping; give e.g. +laser.auto_mode=true")
+        return None
+    if "shape_on_driver" in (given or {}):
+        report.add("laser.shape_on_driver", "laser.shape_on_driver is set by the trainer itself; leave it out")
+    plugin, found = each_mistake(lambda keys: read_plugin(OmegaConf.create({"laser": keys})), given or {})
+    for name, message in found:
+        report.add(f"laser.{name}".rstrip("."), message)
+    return plugin
+
+
+def check_legacy_keys(config: DictConfig, report: Report) -> None:
+    """Refuse verl's old reward keys: they compose, and main_ppo ignores them."""
+    moved = {
+        "reward_model.reward_manager": "reward.reward_manager.name",
+        "reward_model.enable": "reward.reward_model.enable",
+        "reward_model.num_workers": "reward.num_workers",
+        "reward_model.model.path": "reward.reward_model.model_path",
+        "custom_reward_function.path": "reward.custom_reward_function.path",
+        "custom_reward_function.name": "reward.custom_reward_function.name",
+        "sandbox_fusion.url": "reward.sandbox_fusion.url",
+    }
+    for old, new in moved.items():
+        value = OmegaConf.select(config, old)
+        if value is not None:
+            report.add(
+                old, f"{old}={shown(value)} is a key of older verl that main_ppo ignores; write {new}={shown(value)}"
+            )
+
+
+def _check_mode(config: DictConfig, report: Report) -> str:
+    mode = str(config.trainer.v1.trainer_mode)
+    known = (*STOCK_MODES, *OUR_MODES)
+    if mode not in known:
+        report.add("trainer.v1.trainer_mode", "trainer.v1.trainer_mode: " + unknown("trainer mode", mode, known))
+    return mode
+
+
+def _check_without_ours(config: DictConfig, mode: str, report: Report) -> None:
+    name = config.reward.reward_manager.name
+    report.active |= {"reward_manager": str(name), "method": None, "trainer": mode, "shaped_on": None}
+    if mode in OUR_MODES:
+        report.add(
+            "trainer.v1.trainer_mode",
+            f"trainer.v1.trainer_mode={mode} needs one of our reward managers, got reward.reward_manager.name={name}; "
+            f"give one of {', '.join(method_names())}",
+        )
+
+
+def _check_options(config: DictConfig, plugin: Plugin, report: Report) -> tuple[Settings | None, Method | None]:
+    name = str(config.reward.reward_manager.name)
+    node = config.reward.get("reward_kwargs")
+    given = OmegaConf.to_container(node, resolve=True) if OmegaConf.is_config(node) else node
+    if given is not None and not isinstance(given, dict):
+        report.add(_KWARGS, f"{_KWARGS}={given!r} must be a mapping; give e.g. +{_KWARGS}.alpha=0.5")
+        return None, None
+    options = {str(key): value for key, value in (given or {}).items()}
+    verification = {item.name for item in fields(Verification)}
+    known = [*describe(name).options, *sorted(verification)]
+    for key in [key for key in options if key not in known]:
+        report.add(f"{_KWARGS}.{key}", unknown(f"{name} option", key, known))
+        del options[key]
+    if None in [whole(config, key, report) for key in _SIZES]:
+        return None, None
+    base = _settings_only(config)
+
+    def read(kwargs: dict[str, Any]) -> Settings:
+        base.reward.reward_kwargs = kwargs
+        return read_settings(base)
+
+    method_options = {key: value for key, value in options.items() if key not in verification}
+    read_as, found = each_mistake(read, {key: options[key] for key in options if key in verification})
+    settings = replace(read_as or read({}), plugin=plugin, method_options=method_options)
+    method, more = each_mistake(lambda kwargs: build(name, kwargs, settings.context), method_options)
+    for key, message in (*found, *more):
+        report.add(f"{_KWARGS}.{key}" if key else _KWARGS, message.replace(f"{_KWARGS}.", ""))
+    return settings, None if more else method
+
+
+def _settings_only(config: DictConfig) -> DictConfig:
+    """The few values that `read_settings` looks at; the rest may not even resolve."""
+    made = OmegaConf.create({"reward": {"reward_kwargs": {}}})
+    for key in ("reward.reward_manager.name", "trainer.v1.trainer_mode", *_SIZES):
+        OmegaConf.update(made, key, OmegaConf.select(config, key), force_add=True)
+    return made
+
+
+def _say_active(settings: Settings, method: Method | None, is_ours: bool, mode: str, report: Report) -> None:
+    trainer = f"laser_{mode.removeprefix('laser_')}" if is_ours else f"{mode} (verl's own)"
+    report.active |= {
+        "reward_manager": settings.method,
+        "method": settings.method,
+        "options": _options_in_force(settings.method, method) if method else dict(settings.method_options),
+        "targets": _targets(method, settings) if method else None,
+        "shaped_on": "driver" if is_ours else "reward worker",
+        "trainer": trainer,
+        "verification": asdict(settings.verification),
+        "seeded": settings.plugin.seed if settings.plugin.seeded_rollout else None,
+    }
+
+
+def _options_in_force(name: str, method: Method) -> dict[str, Any]:
+    options = {}
+    for key in describe(name).options:
+        value = getattr(method, key)
+        options[key] = asdict(value) if is_dataclass(value) and not isinstance(value, type) else value
+    return {key: dict(value) if isinstance(value, Mapping) else value for key, value in options.items()}
+
+
+def _targets(method: Method, settings: Settings) -> str | None:
+    """The target lengths in words; None for a method without."""
+    fixed = getattr(method, "target_lengths", None)
+    if fixed:
+        return ", ".join(f"{band} {tokens}" for band, tokens in dict(fixed).items()) + " tokens"
+    if hasattr(method, "target_length"):
+        return f"{method.target_length} tokens"
+    if not hasattr(method, "lower_bound"):
+        return None
+    upper = getattr(method, "upper_bound", None) or settings.context.max_response_length
+    return f"adaptive per difficulty band, {method.lower_bound} to {upper} tokens"
+
+
+def _check_group(settings: Settings, method: Method | None, is_ours: bool, report: Report) -> None:
+    needs = set(method.needs if method else describe(settings.method).needs)
+    beyond = ", ".join(sorted(needs - {Need.RESPONSE}))
+    if beyond and settings.context.group_size == 1:
+        report.add(
+            "actor_rollout_ref.rollout.n",
+            f"actor_rollout_ref.rollout.n=1 gives {settings.method} groups of one response, so every prompt is either "
+            "easy or hard; give at least 3, e.g. actor_rollout_ref.rollout.n=8",
+        )
+    if is_ours or report.names("trainer.v1.trainer_mode"):
+        return
+    if settings.needs_driver:
+        report.add(
+            "laser.auto_mode",
+            f"laser.auto_mode={shown(settings.plugin.auto_mode)} under trainer.v1.trainer_mode={settings.trainer_mode} "
+            f"leaves the stock trainer in place, and {settings.method} needs {beyond or 'the group'}, which a reward "
+            f"worker never sees; add {line_to_add(settings)} or leave out laser.auto_mode=false",
+        )
+    else:
+        report.notes.append(
+            f"with the stock trainer {settings.method} is applied in the reward workers, which cannot tell validation "
+            "from training: validation's score is shaped too, while acc stays raw"
+        )
+
+
+def _check_agent_loop(config: DictConfig, report: Report) -> None:
+    key = "actor_rollout_ref.rollout.agent.default_agent_loop"
+    loop = OmegaConf.select(config, key)
+    if loop not in _STOCK_AGENT_LOOPS:
+        report.add(
+            "laser.seeded_rollout",
+            f"laser.seeded_rollout=true seeds single-turn rollouts, but {key}={loop}; leave one of the two out",
+        )
+
+
+def _check_verdict_source(config: DictConfig, settings: Settings, report: Report) -> None:
+    has_function = bool(OmegaConf.select(config, "reward.custom_reward_function.path"))
+    if settings.verification.correct_at is not None:
+        return
+    if config.reward.reward_model.enable and not has_function:
+        report.add(
+            f"{_KWARGS}.correct_at",
+            "reward.reward_model.enable=true gives scores, and a length reward has to know which responses are right; "
+            f"say from which score on: +{_KWARGS}.correct_at=0.5",
+        )
+    elif has_function:
+        report.notes.append(
+            "reward.custom_reward_function has to return a dict with score and acc; for one that returns a number, say "
+            f"from which one on an answer is correct: +{_KWARGS}.correct_at=1.0"
+        )

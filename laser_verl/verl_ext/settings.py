@@ -1,0 +1,176 @@
+"""What a verl config asks of laser_verl, read and checked once; needs omegaconf only."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from laser_verl.core.framework import Context, Method, Need, build, describe, method_names
+
+STOCK_MODES = ("sync", "colocate_async", "separate_async")
+"""verl's trainer modes that have a counterpart here, ``laser_<mode>``."""
+
+
+@dataclass(frozen=True)
+class Verification:
+    """How one response is verified: the part of ``reward.reward_kwargs`` that is not the method's."""
+
+    thinking: str = "deepseek"
+    """``deepseek``: a ``<think>...</think>`` block, then a boxed answer; ``boxed``: a boxed answer only."""
+
+    verify_timeout_seconds: float = 5.0
+    """Wall-clock limit of one symbolic comparison."""
+
+    correct_at: float | None = None
+    """With a score in place of a verdict (``custom_reward_function`` that returns a float, or a reward model): the
+    least score that counts as correct."""
+
+
+@dataclass(frozen=True)
+class Plugin:
+    """The keys under ``+laser``."""
+
+    auto_mode: bool = True
+    """Put our trainer of the same mode in the stock one's place."""
+
+    seeded_rollout: bool = False
+    """Seed each request by (seed, step, prompt, rollout), so that runs and resumed runs repeat."""
+
+    seed: int = 0
+    """The run's seed for ``seeded_rollout``."""
+
+    poll_interval: float | None = None
+    """Seconds between two looks at the replay buffer; null keeps verl's 2.0."""
+
+    shape_on_driver: bool = False
+    """Set by our trainer before it starts workers; not for users."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """All that a verl config says to laser_verl."""
+
+    method: str
+    method_options: Mapping[str, Any]
+    verification: Verification
+    plugin: Plugin
+    context: Context
+    trainer_mode: str
+
+    def build_method(self) -> Method:
+        """The configured method; raises with the remedy where an option is wrong."""
+        return build(self.method, self.method_options, self.context)
+
+    @property
+    def needs_driver(self) -> bool:
+        """Whether the method looks beyond the one response."""
+        return bool(set(describe(self.method).needs) - {Need.RESPONSE})
+
+
+def names_our_manager(config: DictConfig) -> bool:
+    """Whether ``reward.reward_manager.name`` is one of ours."""
+    manager = config.reward.reward_manager
+    return manager.get("source", "register") == "register" and manager.name in method_names()
+
+
+def read_plugin(config: DictConfig) -> Plugin:
+    """The checked keys under ``+laser``.
+
+    Raises:
+        ValueError: an unknown key, or a value of the wrong type.
+    """
+    given = _mapping(config.get("laser"))
+    _reject_unknown("laser", given, [f.name for f in fields(Plugin)])
+    plugin = Plugin(**given)
+    for name in ("auto_mode", "seeded_rollout", "shape_on_driver"):
+        if not isinstance(getattr(plugin, name), bool):
+            raise ValueError(f"laser_verl: laser.{name}={getattr(plugin, name)!r} must be true or false")
+    if isinstance(plugin.seed, bool) or not isinstance(plugin.seed, int):
+        raise ValueError(f"laser_verl: laser.seed={plugin.seed!r} must be an integer, e.g. +laser.seed=1")
+    poll = plugin.poll_interval
+    if poll is not None and (isinstance(poll, bool) or not isinstance(poll, int | float) or not 0 < poll <= 60):
+        raise ValueError(f"laser_verl: laser.poll_interval={poll!r} must be seconds in (0, 60], e.g. 0.05")
+    return plugin
+
+
+def read_settings(config: DictConfig) -> Settings:
+    """Read the config of a run whose reward manager is one of ours.
+
+    Raises:
+        ValueError: an unknown key under ``laser`` or a verification option of the wrong kind. Options of the method
+            are checked by :meth:`Settings.build_method`.
+    """
+    kwargs = dict(_mapping(config.reward.get("reward_kwargs")))
+    names = [f.name for f in fields(Verification)]
+    verification = Verification(**{name: kwargs.pop(name) for name in names if name in kwargs})
+    _check_verification(verification)
+    mode = str(config.trainer.v1.trainer_mode)
+    return Settings(
+        method=str(config.reward.reward_manager.name),
+        method_options=kwargs,
+        verification=verification,
+        plugin=read_plugin(config),
+        context=Context(
+            group_size=int(config.actor_rollout_ref.rollout.n),
+            max_response_length=int(config.data.max_response_length),
+        ),
+        trainer_mode=mode,
+    )
+
+
+def line_to_add(settings: Settings) -> str:
+    """What to add to a command in which a group method meets ``auto_mode=false``."""
+    mode = settings.trainer_mode if settings.trainer_mode in STOCK_MODES else "sync"
+    return f"trainer.v1.trainer_mode=laser_{mode}"
+
+
+def refuse_group_method(settings: Settings) -> None:
+    """Refuse a method that needs siblings where only single responses are seen.
+
+    Raises:
+        ValueError: always when the method needs more than the response; it holds the line to add.
+    """
+    if settings.needs_driver:
+        needs = ", ".join(sorted(describe(settings.method).needs))
+        raise ValueError(
+            f"laser_verl: reward.reward_manager.name={settings.method} needs {needs}, which a reward worker of the "
+            f"stock trainer never sees; add {line_to_add(settings)} or leave out laser.auto_mode=false"
+        )
+
+
+def _check_verification(verification: Verification) -> None:
+    if verification.thinking not in ("deepseek", "boxed"):
+        raise ValueError(
+            f"laser_verl: reward.reward_kwargs.thinking={verification.thinking!r} is unknown; "
+            "use deepseek (a <think> block, then \\boxed{}) or boxed (no thinking asked)"
+        )
+    seconds = verification.verify_timeout_seconds
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 < seconds <= 600:
+        raise ValueError(
+            f"laser_verl: reward.reward_kwargs.verify_timeout_seconds={seconds!r} must be in (0, 600], e.g. 5"
+        )
+    at = verification.correct_at
+    if at is not None and (isinstance(at, bool) or not isinstance(at, int | float)):
+        raise ValueError(f"laser_verl: reward.reward_kwargs.correct_at={at!r} must be a number, e.g. 1.0")
+
+
+def _mapping(node: Any) -> dict[str, Any]:
+    if node is None:
+        return {}
+    plain = OmegaConf.to_container(node, resolve=True) if OmegaConf.is_config(node) else node
+    if not isinstance(plain, dict):
+        raise ValueError(f"laser_verl: expected a mapping of options, got {plain!r}")
+    return {str(key): value for key, value in plain.items()}
+
+
+def _reject_unknown(where: str, given: Mapping[str, Any], known: list[str]) -> None:
+    public = [name for name in known if name != "shape_on_driver"]
+    for name in given:
+        if name not in known:
+            close = difflib.get_close_matches(name, public, n=1)
+            hint = f"; did you mean {where}.{close[0]}?" if close else ""
+            raise ValueError(f"laser_verl: {where}.{name} is unknown{hint} Known: {', '.join(public)}")

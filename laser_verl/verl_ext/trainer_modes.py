@@ -1,0 +1,169 @@
+"""Our trainer modes: verl's, with whole groups shaped before the advantage step.
+
+``laser_sync``, ``laser_colocate_async`` and ``laser_separate_async`` name them outright; naming one of our reward
+managers under a stock mode puts ours in its place (``+laser.auto_mode=false`` forbids it).
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, open_dict
+from transfer_queue import KVBatchMeta
+from verl.trainer.ppo.v1.trainer_base import TRAINER_REGISTRY, PPOTrainer, register_trainer
+from verl.trainer.ppo.v1.trainer_colocate_async import PPOTrainerColocateAsync
+from verl.trainer.ppo.v1.trainer_separate_async import PPOTrainerSeparateAsync
+from verl.trainer.ppo.v1.trainer_sync import PPOTrainerSync
+from verl.utils.debug import marked_timer
+
+from laser_verl.core.framework import method_names
+from laser_verl.verl_ext import seeded_rollout
+from laser_verl.verl_ext.compat import all_or_nothing, put_in_place_of
+from laser_verl.verl_ext.driver import Driver
+from laser_verl.verl_ext.dumps import dump_columns
+from laser_verl.verl_ext.settings import names_our_manager, read_plugin, read_settings, refuse_group_method
+
+logger = logging.getLogger(__name__)
+
+_STOCK_AGENT_LOOP = "single_turn_agent"
+
+
+class LaserTrainer(PPOTrainer):
+    """Mixin over a trainer of verl: shapes, logs, dumps and saves on the driver."""
+
+    mode: str
+
+    def __init__(self, config: DictConfig) -> None:
+        """Check and complete the config, then build verl's trainer.
+
+        Raises:
+            ValueError: the reward manager is not one of ours, or an option is wrong; no model has been loaded yet.
+        """
+        if not names_our_manager(config):
+            raise ValueError(
+                f"laser_verl: trainer.v1.trainer_mode=laser_{self.mode} needs reward.reward_manager.name to be one of "
+                f"{', '.join(method_names())}; it is {config.reward.reward_manager.name}"
+            )
+        with open_dict(config):
+            config.trainer.v1.trainer_mode = self.mode
+            config.laser = {**(config.get("laser") or {}), "shape_on_driver": True}
+        self.driver = Driver(read_settings(config), config)
+        if self.driver.settings.plugin.seeded_rollout:
+            use_seeded_rollout(config)
+        logger.info(self.driver.start_line(self.mode))
+        super().__init__(config)
+
+    def _build_replay_buffer(self) -> Any:
+        buffer = super()._build_replay_buffer()
+        if self.driver.settings.plugin.poll_interval is not None:
+            buffer.poll_interval = self.driver.settings.plugin.poll_interval
+        return buffer
+
+    def _compute_advantage(self, batch: KVBatchMeta, metrics: dict[str, Any]) -> KVBatchMeta:
+        with marked_timer("laser_shape", self.timing_raw):
+            metrics.update(self.driver.shape(batch, self.global_steps))
+        return super()._compute_advantage(batch, metrics)
+
+    def _data_fingerprint(self) -> dict[str, Any]:
+        files = self.config.data.train_files
+        names = [Path(str(name)).name for name in ([files] if isinstance(files, str) else files)]
+        return {"train_files": names, "train_rows": len(self.train_dataset)}
+
+    def _save_checkpoint(self) -> None:
+        folder = Path(self.config.trainer.default_local_dir) / f"global_step_{self.global_steps}"
+        with marked_timer("laser_save", self.timing_raw):
+            self.driver.save(folder, self._data_fingerprint())
+        super()._save_checkpoint()
+
+    def _load_checkpoint(self) -> None:
+        super()._load_checkpoint()
+        if self.global_steps > 0:
+            self.driver.load(self._resumed_folder(), self._data_fingerprint())
+
+    def _resumed_folder(self) -> Path:
+        if self.config.trainer.resume_mode == "resume_path":
+            return Path(self.config.trainer.resume_from_path)
+        return Path(self.config.trainer.default_local_dir) / f"global_step_{self.global_steps}"
+
+    def _log_rollout_data(self, batch: KVBatchMeta, timing_raw: dict[str, float], rollout_data_dir: str) -> None:
+        with marked_timer("dump_rollout_generations", timing_raw):
+            columns = dump_columns(batch, self.tokenizer, self.config.data.max_response_length)
+            self._dump_generations(
+                inputs=columns.pop("input"),
+                outputs=columns.pop("output"),
+                gts=columns.pop("gts"),
+                scores=columns.pop("score"),
+                reward_extra_infos_dict=columns,
+                dump_path=rollout_data_dir,
+            )
+
+
+class LaserSync(LaserTrainer, PPOTrainerSync):
+    """verl's ``sync`` mode with whole groups shaped."""
+
+    mode = "sync"
+
+
+class LaserColocateAsync(LaserTrainer, PPOTrainerColocateAsync):
+    """verl's ``colocate_async`` mode with whole groups shaped."""
+
+    mode = "colocate_async"
+
+
+class LaserSeparateAsync(LaserTrainer, PPOTrainerSeparateAsync):
+    """verl's ``separate_async`` mode with whole groups shaped."""
+
+    mode = "separate_async"
+
+
+TRAINERS: tuple[type[LaserTrainer], ...] = (LaserSync, LaserColocateAsync, LaserSeparateAsync)
+
+
+def use_seeded_rollout(config: DictConfig) -> None:
+    """Make the seeded agent loop the default one.
+
+    Raises:
+        ValueError: the config already names an agent loop of its own.
+    """
+    agent = config.actor_rollout_ref.rollout.agent
+    if agent.default_agent_loop not in (_STOCK_AGENT_LOOP, seeded_rollout.NAME):
+        raise ValueError(
+            f"laser_verl: laser.seeded_rollout=true seeds single-turn rollouts, but the run uses "
+            f"actor_rollout_ref.rollout.agent.default_agent_loop={agent.default_agent_loop}; leave one of the two out"
+        )
+    with open_dict(config):
+        agent.default_agent_loop = seeded_rollout.NAME
+
+
+def choose_trainer(ours: type[LaserTrainer]) -> Callable[[DictConfig, Callable[..., Any]], Any]:
+    """The function that decides between verl's trainer of a mode and ours."""
+
+    def choose(config: DictConfig, stock: Callable[..., Any]) -> Any:
+        if not names_our_manager(config):
+            return stock(config=config)
+        if read_plugin(config).auto_mode:
+            return ours(config=config)
+        settings = read_settings(config)
+        refuse_group_method(settings)
+        settings.build_method()
+        if settings.plugin.seeded_rollout:
+            use_seeded_rollout(config)
+        logger.info("laser_verl: %s applied in the reward workers; trainer and validation as in verl", settings.method)
+        return stock(config=config)
+
+    return choose
+
+
+def register() -> list[str]:
+    """Register our modes and let each answer for the stock mode where a config names one of our managers."""
+    with all_or_nothing(TRAINER_REGISTRY):
+        for trainer in TRAINERS:
+            register_trainer(f"laser_{trainer.mode}")(trainer)
+            put_in_place_of(TRAINER_REGISTRY, trainer.mode, choose_trainer(trainer))
+    return [f"laser_{trainer.mode}" for trainer in TRAINERS]
+
+
+REGISTERED = register()

@@ -1,0 +1,338 @@
+"""`laser-verl check` against the real verl and the real Hydra: every mistake has its line, and a good config has none."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from omegaconf import OmegaConf
+
+# verl chooses its platform when it is first imported.
+os.environ.setdefault("VERL_PLATFORM", "cpu")
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+
+from laser_verl.commands import WrongUsage
+from laser_verl.commands.check import run
+from laser_verl.data import tiny_world
+from laser_verl.verl_ext.checks import Report, check
+from laser_verl.verl_ext.checks.compose import compose_config, read_arguments
+
+CONFIGS = Path(__file__).parents[2] / "configs"
+KWARGS = "reward.reward_kwargs"
+TEMPLATE = "actor_rollout_ref.model.custom_chat_template"
+MESSAGES = "{% for m in messages %}<|{{ m.role }}|>{{ m.content }}{% endfor %}"
+
+
+def write_rows(path: Path, *, source: str = "made/up", gold: object = "7", rows: int = 3) -> Path:
+    record = {"data_source": source, "prompt": [{"role": "user", "content": "aAbB>a"}]}
+    golds = [{"style": "rule", "ground_truth": "7"}] * (rows - 1) + [{"style": "rule", "ground_truth": gold}]
+    pq.write_table(pa.Table.from_pylist([{**record, "reward_model": value} for value in golds]), path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("world")
+    train = tiny_world.make_problems(8, seed=1)
+    tiny_world.write_parquet(tiny_world.to_rows(train, "train"), folder / "train.parquet")
+    held_out = tiny_world.make_problems(3, seed=2, exclude=train)
+    tiny_world.write_parquet(tiny_world.to_rows(held_out, "val"), folder / "val.parquet")
+    tiny_world.write_model(folder / "model")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def good(world: Path) -> list[str]:
+    """A run that would start: 8 prompts of 4 responses, one worker."""
+    actor, rollout = "actor_rollout_ref.actor", "actor_rollout_ref.rollout"
+    return [
+        *("--config-path", str(CONFIGS), "--config-name", "laser_verl", "method=laser_d", "hardware=cpu"),
+        f"{KWARGS}.lower_bound=16",
+        f"{KWARGS}.interval=8",
+        "algorithm.adv_estimator=grpo",
+        f"data.train_files={world / 'train.parquet'}",
+        f"data.val_files={world / 'val.parquet'}",
+        "data.train_batch_size=8",
+        "data.max_prompt_length=64",
+        "data.max_response_length=160",
+        f"actor_rollout_ref.model.path={world / 'model'}",
+        f"{actor}.ppo_mini_batch_size=8",
+        f"{actor}.ppo_micro_batch_size_per_gpu=16",
+        f"{rollout}.log_prob_micro_batch_size_per_gpu=16",
+        f"{rollout}.n=4",
+    ]
+
+
+def fields(report: Report) -> list[str]:
+    return [mistake.field for mistake in report.mistakes]
+
+
+def message(report: Report, field: str) -> str:
+    found = [mistake.message for mistake in report.mistakes if mistake.field == field]
+    assert len(found) == 1, report.mistakes
+    assert "\n" not in found[0]
+    return found[0]
+
+
+def test_good_config_says_what_is_active(good: list[str]) -> None:
+    report = check(good)
+    assert report.mistakes == []
+    active = report.active
+    assert active["method"] == "laser_d"
+    assert active["trainer"] == "laser_sync"
+    assert active["shaped_on"] == "driver"
+    assert active["options"]["lower_bound"] == 16
+    assert active["options"]["scores"] == {"correct": 1.0, "wrong": -0.5, "malformed": -1.0}
+    assert active["targets"] == "adaptive per difficulty band, 16 to 160 tokens"
+    # 8 and 3 problems of each of three difficulties.
+    assert active["data"]["train"]["rows"] == 24
+    assert active["data"]["val"]["rows"] == 9
+    assert active["data"]["val"]["data_sources"] == ["tiny_world/easy", "tiny_world/hard", "tiny_world/medium"]
+    assert active["think_tags"] == "written by the model"
+    assert active["seeded"] is None
+
+
+def test_config_is_the_one_main_ppo_gets(good: list[str], tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "verl.trainer.main_ppo", *good, "--cfg", "job"]
+    # Hydra prints the config and leaves; its own parser wants flags before overrides.
+    flags, overrides = good[:4], good[4:]
+    command = [sys.executable, "-m", "verl.trainer.main_ppo", "--cfg", "job", *flags, *overrides]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=True)
+    report = Report()
+    config = compose_config(read_arguments(good), report)
+    assert report.ok
+    printed = done.stdout[done.stdout.index("actor_rollout_ref:") :]
+    assert OmegaConf.create(printed) == config
+
+
+def test_command_prints_json_and_exits_with_one_on_mistakes(good: list[str], tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "laser_verl", "check", *good]
+    bad = subprocess.run([*command, "trainer.use_v1=false", "--json"], capture_output=True, text=True, cwd=tmp_path)
+    assert bad.returncode == 1
+    found = json.loads(bad.stdout)
+    assert found["ok"] is False
+    assert [error["field"] for error in found["errors"]] == ["trainer.use_v1"]
+    assert "set it true" in found["errors"][0]["message"]
+    assert found["active"]["method"] == "laser_d"
+
+
+def test_run_prints_text_for_people(good: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(good) == 0
+    out, err = capsys.readouterr()
+    assert "targets       adaptive per difficulty band, 16 to 160 tokens" in out
+    assert err == ""
+    assert run([*good, "trainer.use_v1=false"]) == 1
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert "error: trainer.use_v1=false" in err
+    assert "1 mistake" in err
+
+
+@pytest.mark.parametrize("arguments", [["--multirun"], ["--nonsense"], ["a=1", "--config-name", "x", "b=2"]])
+def test_what_is_no_training_command_is_wrong_usage(arguments: list[str]) -> None:
+    with pytest.raises(WrongUsage, match="main_ppo"):
+        run(arguments)
+
+
+def test_every_refused_override_is_named_with_the_closest_key(good: list[str]) -> None:
+    report = check(
+        [
+            *good,
+            *("rolout.n=3", "data.train_batch_siz=8", "laser.seed=1", "method=laser_x", "foo"),
+            *("+actor_rollout_ref.rollout.n=3", "+lazer.seed=1", "+reward.reward_kwarg.alpha=1"),
+        ]
+    )
+    assert "did you mean actor_rollout_ref.rollout.n?" in message(report, "rolout.n")
+    assert "did you mean data.train_batch_size?" in message(report, "data.train_batch_siz")
+    assert "+laser.seed=1" in message(report, "laser.seed")
+    assert "did you mean method=laser_d?" in message(report, "method")
+    assert "no override" in message(report, "foo")
+    assert "leave out the +" in message(report, "actor_rollout_ref.rollout.n")
+    assert "+laser.seed" in message(report, "lazer.seed")
+    assert "reward.reward_kwargs" in message(report, "reward.reward_kwarg.alpha")
+
+
+def test_unknown_names_suggest_the_closest(good: list[str]) -> None:
+    report = check(
+        [
+            *good,
+            *("reward.reward_manager.name=lazer_d", "trainer.v1.trainer_mode=synk", "algorithm.adv_estimator=grop"),
+            *("actor_rollout_ref.rollout.name=vlm", "reward_model.reward_manager=dapo"),
+        ]
+    )
+    assert "did you mean 'laser_d'?" in message(report, "reward.reward_manager.name")
+    assert "did you mean 'sync'?" in message(report, "trainer.v1.trainer_mode")
+    assert "did you mean 'grpo'?" in message(report, "algorithm.adv_estimator")
+    assert "did you mean 'vllm'?" in message(report, "actor_rollout_ref.rollout.name")
+    assert "reward.reward_manager.name=dapo" in message(report, "reward_model.reward_manager")
+    assert len(report.mistakes) == 5
+
+
+def test_every_wrong_option_has_its_line(good: list[str]) -> None:
+    report = check(
+        [
+            *good,
+            *(f"+{KWARGS}.alhpa=3", f"{KWARGS}.alpha=x", f"+{KWARGS}.thinking=deep", f"+{KWARGS}.window=0"),
+            *("+laser.auto_mod=false", "+laser.seed=x", "actor_rollout_ref.rollout.n=1"),
+            *("actor_rollout_ref.actor.ppo_micro_batch_size_per_gpu=8",),
+            *("actor_rollout_ref.rollout.log_prob_micro_batch_size_per_gpu=8",),
+        ]
+    )
+    assert "did you mean 'alpha'?" in message(report, f"{KWARGS}.alhpa")
+    assert "finite number" in message(report, f"{KWARGS}.alpha")
+    assert "deepseek" in message(report, f"{KWARGS}.thinking")
+    assert "window=0" in message(report, f"{KWARGS}.window")
+    assert "did you mean laser.auto_mode?" in message(report, "laser.auto_mod")
+    assert "integer" in message(report, "laser.seed")
+    assert "groups of one response" in message(report, "actor_rollout_ref.rollout.n")
+    assert len(report.mistakes) == 7
+
+
+@pytest.mark.parametrize(
+    ("extra", "field", "words"),
+    [
+        ([f"+{KWARGS}.upper_bound=8"], f"{KWARGS}.upper_bound", "upper_bound=8 is below lower_bound=16"),
+        ([f"+{KWARGS}.upper_bound=500"], f"{KWARGS}.upper_bound", "above max_response_length=160"),
+        (
+            [f"+{KWARGS}.target_lengths={{easy:16,medium:32,hard:500}}"],
+            f"{KWARGS}.target_lengths",
+            "target_lengths.hard=500 is above max_response_length=160",
+        ),
+        (["+laser.auto_mode=false"], "laser.auto_mode", "add trainer.v1.trainer_mode=laser_sync"),
+    ],
+)
+def test_one_mistake_gives_one_line(good: list[str], extra: list[str], field: str, words: str) -> None:
+    report = check([*good, *extra])
+    assert fields(report) == [field]
+    assert words in message(report, field)
+
+
+def test_response_method_on_the_stock_trainer_is_said_to_shape_validation(good: list[str]) -> None:
+    laser = ["method=laser", f"{KWARGS}.target_length=100", "+laser.auto_mode=false"]
+    report = check([text for text in good if not text.startswith(("method", KWARGS))] + laser)
+    assert report.ok
+    assert report.active["shaped_on"] == "reward worker"
+    assert report.active["targets"] == "100 tokens"
+    assert any("validation's score is shaped too, while acc stays raw" in note for note in report.notes)
+
+
+def test_data_mistakes_name_file_and_row(good: list[str], tmp_path: Path) -> None:
+    report = check([*good, "data.train_files=nowhere.parquet", f"data.val_files={CONFIGS / 'laser_verl.yaml'}"])
+    assert "no file" in message(report, "data.train_files")
+    assert ".parquet" in message(report, "data.val_files")
+
+    broken = tmp_path / "broken.parquet"
+    broken.write_text("not parquet")
+    blank = write_rows(tmp_path / "blank.parquet", gold=" ", rows=3)
+    report = check([*good, f"data.train_files={broken}", f"data.val_files={blank}"])
+    assert "not a readable parquet" in message(report, "data.train_files")
+    assert "row 2 (from 0) has no reward_model.ground_truth" in message(report, "data.val_files")
+
+    code = write_rows(tmp_path / "code.parquet", source="codecontests", rows=5)
+    report = check([*good, f"data.train_files={code}", f"data.val_files={code}", "data.max_prompt_length=3"])
+    assert "running code" in message(report, "data.train_files")
+    assert "data.train_batch_size=8 is above the 5 rows" in message(report, "data.train_batch_size")
+    assert sum("longer prompts" in mistake.message for mistake in report.mistakes) == 2
+
+
+def test_stock_manager_refuses_sources_that_verl_cannot_score(good: list[str], world: Path, tmp_path: Path) -> None:
+    gsm8k = write_rows(tmp_path / "gsm8k.parquet", source="openai/gsm8k")
+    stock = [text for text in good[4:] if not text.startswith(("method", "hardware", KWARGS))]
+    one_gpu = ["trainer.n_gpus_per_node=1", "actor_rollout_ref.rollout.tensor_model_parallel_size=1"]
+    report = check([*stock, *one_gpu, "actor_rollout_ref.rollout.name=vllm", f"data.val_files={gsm8k}"])
+    assert fields(report) == ["data.train_files"]
+    assert "tiny_world/easy, tiny_world/hard, tiny_world/medium" in message(report, "data.train_files")
+    assert any("shapes nothing" in note for note in report.notes)
+
+
+def test_batch_sizes_that_verl_refuses_later(good: list[str]) -> None:
+    actor, rollout = "actor_rollout_ref.actor", "actor_rollout_ref.rollout"
+    report = check([*good, f"{actor}.ppo_mini_batch_size=16"])
+    assert fields(report) == ["data.train_batch_size"]
+    # 8 prompts of 4 are 32 rows; 3 ranks cannot share them, 12 does not divide them.
+    report = check([*good, "trainer.n_gpus_per_node=3"])
+    assert "divisible by the 3 data-parallel ranks" in message(report, f"{actor}.ppo_mini_batch_size")
+    report = check(
+        [*good, f"{actor}.ppo_micro_batch_size_per_gpu=12", f"{rollout}.log_prob_micro_batch_size_per_gpu=32"]
+    )
+    assert "give e.g. 8" in message(report, f"{actor}.ppo_micro_batch_size_per_gpu")
+    report = check(
+        [*good, f"{rollout}.log_prob_micro_batch_size_per_gpu=null", f"{rollout}.tensor_model_parallel_size=2"]
+    )
+    assert "is not set" in message(report, f"{rollout}.log_prob_micro_batch_size_per_gpu")
+    assert "must divide the 1 GPUs" in message(report, f"{rollout}.tensor_model_parallel_size")
+
+
+def test_separate_async_needs_matching_steps_a_pool_and_an_engine(good: list[str]) -> None:
+    report = check([*good, "trainer.v1.trainer_mode=separate_async"])
+    # 4 parameter sync steps of mini batches of 8.
+    assert "give data.train_batch_size=32" in message(report, "data.train_batch_size")
+    assert "nccl" in message(report, "actor_rollout_ref.rollout.checkpoint_engine.backend")
+    assert "actor_rollout_ref.rollout.nnodes" in fields(report)
+    assert report.active["trainer"] == "laser_separate_async"
+
+
+def test_verdict_sources_are_checked_without_running_them(good: list[str], tmp_path: Path) -> None:
+    reward = tmp_path / "reward.py"
+    reward.write_text("raise SystemExit('must not run')\ndef compute_scores(data_source, solution_str): ...\n")
+    node = "reward.custom_reward_function"
+    report = check([*good, f"{node}.path={reward}"])
+    assert "did you mean compute_scores?" in message(report, f"{node}.name")
+    report = check([*good, f"{node}.path={reward}", f"{node}.name=compute_scores"])
+    assert "add ground_truth, extra_info" in message(report, f"{node}.name")
+    loop = "actor_rollout_ref.rollout.agent.default_agent_loop=tool_agent"
+    report = check([*good, "reward.reward_model.enable=true", loop, "+laser.seeded_rollout=true"])
+    assert "+reward.reward_kwargs.correct_at=0.5" in message(report, f"{KWARGS}.correct_at")
+    assert "tool_agent" in message(report, "laser.seeded_rollout")
+    assert "reward.reward_model.model_path" in fields(report)
+
+
+@pytest.mark.parametrize(
+    ("template", "words"),
+    [
+        (MESSAGES + "<think></think>", "opens and closes the thought"),
+        (MESSAGES + "<think>Okay, ", "goes on with text"),
+        (MESSAGES.replace("m.content", "m.content.replace('<think>', '')"), "removes think tags"),
+    ],
+)
+def test_chat_templates_that_cannot_carry_think_tags(good: list[str], template: str, words: str) -> None:
+    report = check([*good, f'{TEMPLATE}="{template}"'])
+    assert fields(report) == [TEMPLATE]
+    assert words in message(report, TEMPLATE)
+
+
+def test_chat_template_that_opens_the_thought_is_fine(good: list[str]) -> None:
+    report = check([*good, f'{TEMPLATE}="{MESSAGES}<think>"', "+laser.seeded_rollout=true", "+laser.seed=3"])
+    assert report.mistakes == []
+    assert report.active["think_tags"] == "opened by the chat template"
+    assert report.active["seeded"] == 3
+
+
+def test_tokenizer_that_drops_think_tags(good: list[str], world: Path, tmp_path: Path) -> None:
+    model = Path(shutil.copytree(world / "model", tmp_path / "model"))
+    tokenizer = json.loads((model / "tokenizer.json").read_text())
+    tokenizer["normalizer"] = {"type": "Replace", "pattern": {"String": "<think>"}, "content": ""}
+    (model / "tokenizer.json").write_text(json.dumps(tokenizer))
+    report = check([*good, f"actor_rollout_ref.model.path={model}"])
+    assert "turns '<think>x</think>' into 'x</think>'" in message(report, "actor_rollout_ref.model.path")
+
+
+def test_a_model_that_is_not_here_is_a_note_or_a_mistake(good: list[str]) -> None:
+    key = "actor_rollout_ref.model.path"
+    report = check([*good, f"{key}=someone/model-that-is-not-cached"])
+    assert report.ok
+    assert any("not checked" in note for note in report.notes)
+    assert "no folder" in message(check([*good, f"{key}=./nowhere"]), key)
+
+
+def test_verl_config_classes_speak_for_themselves(good: list[str]) -> None:
+    actor = "actor_rollout_ref.actor"
+    report = check([*good, f"{actor}.loss_agg_mode=foo", f"+{actor}.clip_ration=3", "+data.here=${nowhere}"])
+    assert f"did you mean {actor}.clip_ratio?" in message(report, f"{actor}.clip_ration")
+    assert "Invalid loss_agg_mode: foo" in message(report, actor)
+    assert "cannot be resolved" in message(report, "data.here")

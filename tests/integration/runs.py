@@ -1,0 +1,193 @@
+"""Real verl runs for the tests: started in a session of their own, always stopped, read from verl's own outputs."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from laser_verl.data import tiny_world
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+MARKER = "LASER_VERL_TEST_RUN"
+
+ENVIRONMENT = {
+    "VERL_PLATFORM": "cpu",
+    "VLLM_CPU_KVCACHE_SPACE": "1",
+    "HF_HUB_OFFLINE": "1",
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "TOKENIZERS_PARALLELISM": "false",
+    "HYDRA_FULL_ERROR": "1",
+}
+
+PROMPTS_A_STEP = 8
+ROLLOUTS = 4
+
+
+class World:
+    """The miniature world on disk: model folder and parquet files."""
+
+    def __init__(self, folder: Path) -> None:
+        problems = tiny_world.make_problems(16, seed=7)
+        held_out = tiny_world.make_problems(4, seed=8, exclude=problems)
+        self.model = tiny_world.write_model(folder / "model")
+        self.train = tiny_world.write_parquet(tiny_world.to_rows(problems, "train"), folder / "train.parquet")
+        self.test = tiny_world.write_parquet(tiny_world.to_rows(held_out, "test"), folder / "test.parquet")
+
+    def arguments(self) -> list[str]:
+        """A small training run on CPU in which weights move: lr 1e-3, one update of 32 responses a step."""
+        rows = PROMPTS_A_STEP * ROLLOUTS
+        return [
+            f"--config-path={REPOSITORY / 'configs'}",
+            "--config-name=laser_verl",
+            "~method",
+            "hardware=cpu",
+            "algorithm.adv_estimator=grpo",
+            f"data.train_files={self.train}",
+            f"data.val_files={self.test}",
+            f"data.train_batch_size={PROMPTS_A_STEP}",
+            "data.max_prompt_length=64",
+            "data.max_response_length=96",
+            "data.seed=3",
+            f"actor_rollout_ref.model.path={self.model}",
+            "actor_rollout_ref.actor.optim.lr=1e-3",
+            "actor_rollout_ref.actor.use_kl_loss=false",
+            f"actor_rollout_ref.actor.ppo_mini_batch_size={PROMPTS_A_STEP}",
+            f"actor_rollout_ref.actor.ppo_micro_batch_size_per_gpu={rows // 2}",
+            f"actor_rollout_ref.rollout.log_prob_micro_batch_size_per_gpu={rows // 2}",
+            f"actor_rollout_ref.rollout.n={ROLLOUTS}",
+            "actor_rollout_ref.rollout.max_model_len=192",
+            "trainer.val_before_train=false",
+            "trainer.test_freq=-1",
+            "trainer.save_freq=-1",
+            "trainer.total_training_steps=2",
+            "trainer.project_name=laser_verl_tests",
+        ]
+
+
+LASER_D = (
+    "reward.reward_manager.name=laser_d",
+    "+reward.reward_kwargs.lower_bound=8",
+    "+reward.reward_kwargs.interval=4",
+    "+reward.reward_kwargs.update_every=2",
+)
+SEEDED = ("+laser.seeded_rollout=true", "+laser.seed=5")
+
+
+class Run:
+    """One run's process and outputs."""
+
+    def __init__(self, out: Path) -> None:
+        self.out = out
+        self.log = out / "log.txt"
+        self.checkpoints = out / "checkpoints"
+
+    def metrics(self) -> dict[int, dict[str, float]]:
+        """Metrics by step, from verl's file logger."""
+        lines = (self.out / "metrics.jsonl").read_text().splitlines()
+        steps: dict[int, dict[str, float]] = {}
+        for line in map(json.loads, lines):
+            steps.setdefault(line["step"], {}).update(line["data"])
+        return steps
+
+    def rollouts(self, step: int) -> list[dict[str, Any]]:
+        """The dump of one step."""
+        return [json.loads(line) for line in (self.out / "rollouts" / f"{step}.jsonl").read_text().splitlines()]
+
+    def tail(self, lines: int = 60) -> str:
+        """The end of the log, for a failure's message."""
+        return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])
+
+
+@contextmanager
+def started(
+    run: Run, arguments: Sequence[str], environment: Mapping[str, str] | None = None
+) -> Iterator[subprocess.Popen[bytes]]:
+    """Start ``main_ppo``; whatever happens, nothing of it is left when the block ends."""
+    run.out.mkdir(parents=True, exist_ok=True)
+    marker = uuid.uuid4().hex
+    variables = {
+        **os.environ,
+        **ENVIRONMENT,
+        "VERL_FILE_LOGGER_PATH": str(run.out / "metrics.jsonl"),
+        MARKER: marker,
+        **(environment or {}),
+    }
+    command = [
+        sys.executable,
+        "-m",
+        "verl.trainer.main_ppo",
+        *arguments,
+        f"trainer.default_local_dir={run.checkpoints}",
+        f"trainer.rollout_data_dir={run.out / 'rollouts'}",
+        f"hydra.run.dir={run.out / 'hydra'}",
+    ]
+    with open(run.log, "ab") as log:
+        process = subprocess.Popen(
+            command, stdout=log, stderr=subprocess.STDOUT, env=variables, cwd=run.out, start_new_session=True
+        )
+    try:
+        yield process
+    finally:
+        stop(process, marker)
+
+
+def finish(run: Run, arguments: Sequence[str], environment: Mapping[str, str] | None = None, limit: int = 420) -> Run:
+    """Run to the end; fail with the log's end if it does not get there."""
+    with started(run, arguments, environment) as process:
+        try:
+            code = process.wait(timeout=limit)
+        except subprocess.TimeoutExpired:
+            raise AssertionError(f"not done after {limit} s:\n{run.tail()}") from None
+    assert code == 0, run.tail()
+    return run
+
+
+def kill_when(run: Run, process: subprocess.Popen[bytes], path: Path, content: str, limit: int = 420) -> None:
+    """SIGKILL the run as soon as a file says so."""
+    deadline = time.monotonic() + limit
+    while not (path.exists() and path.read_text().strip() == content):
+        assert process.poll() is None, f"ended early:\n{run.tail()}"
+        assert time.monotonic() < deadline, f"{path.name} did not reach {content}:\n{run.tail()}"
+        time.sleep(0.02)
+    os.kill(process.pid, signal.SIGKILL)
+
+
+def stop(process: subprocess.Popen[bytes], marker: str) -> None:
+    """End every process that carries the run's marker in its environment (Ray's daemons outlive their parent)."""
+    ours = _marked(marker)
+    for item in ours:
+        _signal(item, signal.SIGTERM)
+    _, alive = psutil.wait_procs(ours, timeout=8)
+    for item in {*alive, *_marked(marker)}:
+        _signal(item, signal.SIGKILL)
+    psutil.wait_procs(_marked(marker), timeout=8)
+    process.wait(timeout=20)
+
+
+def _signal(item: psutil.Process, number: int) -> None:
+    try:
+        item.send_signal(number)
+    except psutil.Error:
+        return
+
+
+def _marked(marker: str) -> list[psutil.Process]:
+    found = []
+    for item in psutil.process_iter():
+        try:
+            if item.environ().get(MARKER) == marker:
+                found.append(item)
+        except psutil.Error:
+            continue
+    return found

@@ -1,0 +1,73 @@
+"""Laws of scoring that hold for any text."""
+
+from fractions import Fraction
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from laser_verl.scoring.answers import normalise, quick_verdict
+from laser_verl.scoring.formats import last_boxed, parse
+from laser_verl.scoring.loops import is_repetitive
+
+# Lone surrogates and NUL bytes included, mixed with the pieces the parser looks for.
+PIECES = st.sampled_from(["<think>", "</think>", "\\boxed{", "{", "}", "\\", "7", " ", "$"])
+TEXT = st.lists(st.one_of(PIECES, st.text(st.characters(codec=None), max_size=5)), max_size=40).map("".join)
+NUMBERS = st.from_regex(r"-?[0-9]{1,6}(\.[0-9]{1,4})?", fullmatch=True)
+ANSWERS = st.one_of(NUMBERS, st.sampled_from(["x", "A", "a", r"\frac{1}{2}", "1/2", "(1, 2)"]))
+
+
+@given(TEXT, st.sampled_from(["deepseek", "boxed"]), st.booleans())
+def test_any_text_parses_and_a_well_formed_one_has_an_answer(text: str, thinking: str, opens: bool) -> None:
+    parsed = parse(text, thinking, opens)
+    assert parsed.answer is None or (parsed.answer and parsed.answer in text)
+    assert parsed.answer is not None or not parsed.well_formed
+
+
+@given(TEXT, st.text("abc 12{}", max_size=20).filter(lambda t: "{" not in t and "}" not in t))
+def test_a_box_at_the_end_always_counts(text: str, answer: str) -> None:
+    assert last_boxed(text.replace("\\", "") + rf"\boxed{{{answer}}}") == answer.strip()
+
+
+@given(TEXT, TEXT)
+def test_text_around_a_well_formed_response_cannot_hide_a_second_thought(before: str, after: str) -> None:
+    assert not parse(f"{before}<think></think>{after}<think></think>\\boxed{{7}}", "deepseek").well_formed
+
+
+@given(TEXT)
+def test_normalising_twice_changes_nothing_for_the_verdict(text: str) -> None:
+    assert quick_verdict(normalise(text), normalise(text)) is True
+
+
+@given(ANSWERS, ANSWERS)
+def test_fast_layers_are_symmetric(first: str, second: str) -> None:
+    assert quick_verdict(first, second) is quick_verdict(second, first)
+
+
+@given(NUMBERS, NUMBERS)
+def test_numbers_of_few_places_are_compared_exactly(first: str, second: str) -> None:
+    assert quick_verdict(first, second) == (Fraction(first) == Fraction(second))
+
+
+@settings(max_examples=50)
+@given(
+    st.lists(st.integers(0, 9), max_size=300),
+    st.lists(st.integers(0, 9), min_size=1, max_size=100),
+    st.integers(4, 8),
+    st.integers(0, 99),
+)
+def test_any_block_repeated_enough_is_a_loop(prefix: list[int], block: list[int], copies: int, cut: int) -> None:
+    copies = max(copies, -(-64 // len(block)))
+    assert is_repetitive(prefix + block * copies + block[: cut % len(block)])
+
+
+@given(st.lists(st.integers(0, 3), max_size=300))
+def test_the_detector_agrees_with_its_definition(ids: list[int]) -> None:
+    def ends_in_loop(tail: list[int]) -> bool:
+        for period in range(1, len(tail) // 4 + 1):
+            need = max(4 * period, 64)
+            window = tail[-need:]
+            if need <= len(tail) and all(window[i] == window[i - period] for i in range(period, need)):
+                return True
+        return False
+
+    assert is_repetitive(ids) == (ends_in_loop(ids) or ends_in_loop(ids[:-1]))

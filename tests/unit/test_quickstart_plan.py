@@ -1,0 +1,120 @@
+import json
+
+import pytest
+
+from laser_verl.commands import WrongUsage
+from laser_verl.quickstart.plan import Plan, Stage, make_plan, record, saved_step, stage_of
+
+
+def plan_in(folder, **changes):
+    return Plan(folder, **{"steps": 40, **changes})
+
+
+def save_checkpoint(plan, step):
+    plan.checkpoints.mkdir(parents=True, exist_ok=True)
+    (plan.checkpoints / "latest_checkpointed_iteration.txt").write_text(str(step))
+
+
+def evaluate(plan, *steps):
+    plan.answers(0).parent.mkdir(parents=True, exist_ok=True)
+    for step in steps:
+        plan.answers(step).write_text("{}\n")
+
+
+def test_a_new_or_empty_folder_is_a_fresh_start(tmp_path):
+    assert stage_of(plan_in(tmp_path / "new")) is Stage.FRESH
+    assert stage_of(plan_in(tmp_path)) is Stage.FRESH
+
+
+def test_a_folder_of_something_else_is_refused(tmp_path):
+    (tmp_path / "thesis.tex").touch()
+    with pytest.raises(WrongUsage, match="name a new or empty folder"):
+        stage_of(plan_in(tmp_path))
+
+
+def test_a_run_without_a_checkpoint_starts_again(tmp_path):
+    plan = plan_in(tmp_path)
+    record(plan)
+    assert stage_of(plan) is Stage.RESUME
+    assert saved_step(plan) == 0
+
+
+def test_a_run_between_checkpoints_goes_on(tmp_path):
+    plan = plan_in(tmp_path)
+    record(plan)
+    evaluate(plan, 0)
+    save_checkpoint(plan, 20)
+    assert stage_of(plan) is Stage.RESUME
+    assert saved_step(plan) == 20
+
+
+def test_a_run_stopped_in_its_last_evaluation_only_evaluates(tmp_path):
+    plan = plan_in(tmp_path)
+    record(plan)
+    evaluate(plan, 0)
+    save_checkpoint(plan, 40)
+    assert stage_of(plan) is Stage.EVALUATE
+
+
+def test_a_finished_run_is_only_shown(tmp_path):
+    plan = plan_in(tmp_path)
+    record(plan)
+    evaluate(plan, 0, 40)
+    save_checkpoint(plan, 40)
+    assert stage_of(plan) is Stage.FINISHED
+
+
+@pytest.mark.parametrize("change", [{"seed": 2}, {"method": "laser"}, {"steps": 41}, {"nodes": 2}])
+def test_another_run_in_the_same_folder_is_refused(tmp_path, change):
+    record(plan_in(tmp_path))
+    with pytest.raises(WrongUsage, match=rf"{next(iter(change))} .*\(now .*name another folder"):
+        stage_of(plan_in(tmp_path, **change))
+
+
+def test_the_settings_are_on_disk(tmp_path):
+    record(plan_in(tmp_path, seed=3))
+    assert json.loads((tmp_path / "quickstart.json").read_text())["seed"] == 3
+
+
+def test_the_command_to_go_on_has_the_options_that_are_not_default(tmp_path):
+    assert plan_in(tmp_path, seed=3).command() == f"laser-verl quickstart --out {tmp_path} --steps 40 --seed 3"
+
+
+def make(tmp_path, **changes):
+    options = {"method": "laser_d", "steps": None, "seed": 1, "nodes": 1, "model": None, "data": None}
+    return make_plan(tmp_path, **(options | changes))
+
+
+def test_paths_are_absolute(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "config.json").touch()
+    (tmp_path / "data.parquet").touch()
+    here = type(tmp_path)
+    plan = make(here("out"), model=here("model"), data=here("data.parquet"))
+    assert (plan.out, plan.model, plan.data) == (tmp_path / "out", tmp_path / "model", tmp_path / "data.parquet")
+    assert plan.steps == 10
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"method": "laserd"}, "did you mean 'laser_d'"),
+        ({"steps": 0}, "--steps 0 must be from 1"),
+        ({"seed": -1}, "--seed -1 must be from 0"),
+        ({"nodes": 0}, "--nodes 0 must be from 1 to 8"),
+    ],
+)
+def test_a_wrong_option_is_named_with_its_remedy(tmp_path, change, message):
+    with pytest.raises(WrongUsage, match=message):
+        make(tmp_path, **change)
+
+
+def test_model_and_data_come_together(tmp_path):
+    with pytest.raises(WrongUsage, match="--model and --data belong together"):
+        make(tmp_path, model=tmp_path)
+    with pytest.raises(WrongUsage, match=r"has no config\.json"):
+        make(tmp_path, model=tmp_path, data=tmp_path / "data.parquet")
+    (tmp_path / "config.json").touch()
+    with pytest.raises(WrongUsage, match=r"data\.parquet is not a file"):
+        make(tmp_path, model=tmp_path, data=tmp_path / "data.parquet")
