@@ -40,43 +40,39 @@ CHAT_TEMPLATE = (
 class Settings:
     """How the base model is trained; the defaults made the weights that ship with the package.
 
+    The training goes through three lessons: trials on easy problems, trials on harder and harder ones, whole traces.
+    Most tokens of a trace are noise (guesses) or copies (redone checks), so lookups are learned several times faster
+    from trials alone, and soonest where there are few letters to look up.
+
     Attributes:
         num_steps: Updates in all.
-        batch_size: Traces per update.
-        num_batches_sorted: Batches whose traces are sorted by length together, which saves padding.
+        batch_size: Texts per update.
+        num_batches_sorted: Batches whose texts are sorted by length together, which saves padding.
         matrix_lr: Peak learning rate of Muon for the matrices of the layers. AdamW alone needs several times the steps
             to find the two lookups that a trial consists of.
         other_lr: Peak learning rate of AdamW for the embedding, the biases and the norms.
         warmup_steps: Steps of linear warm-up, before a cosine down to a twentieth.
-        only_easy_frac: Share of the training on easy problems alone, where lookups are learned soonest.
-        no_hard_frac: Share of the training after which hard problems are added.
-        check_weight: Weight of the hops and the verdict of a trial in the loss at the start. They follow from the
-            prompt; the guesses and the two habits are noise at first. The weight falls to 1, linearly.
-        check_weight_frac: Share of the training at which it reaches 1.
-        seed: Seed of the weights and of the traces.
+        medium_from_frac: Share of the training after which medium problems are added to the easy ones.
+        hard_from_frac: Share of the training after which hard problems are added.
+        traces_from_frac: Share of the training after which whole traces take the place of trials.
+        seed: Seed of the weights and of the texts.
     """
 
-    num_steps: int = 1600
-    batch_size: int = 96
+    num_steps: int = 1200
+    batch_size: int = 64
     num_batches_sorted: int = 20
     matrix_lr: float = 0.02
     other_lr: float = 0.003
-    warmup_steps: int = 100
-    only_easy_frac: float = 0.15
-    no_hard_frac: float = 0.35
-    check_weight: float = 4.0
-    check_weight_frac: float = 0.8
+    warmup_steps: int = 50
+    medium_from_frac: float = 0.15
+    hard_from_frac: float = 0.3
+    traces_from_frac: float = 0.6
     seed: int = 0
 
     def lr_factor(self, step: int) -> float:
         """What the peak learning rates are multiplied with."""
         cosine = 0.5 * (1 + math.cos(math.pi * step / self.num_steps))
         return min(1.0, (step + 1) / self.warmup_steps) * (0.05 + 0.95 * cosine)
-
-    def check_weight_at(self, step: int) -> float:
-        """Weight of a check in the loss."""
-        done_frac = min(1.0, step / (self.check_weight_frac * self.num_steps))
-        return self.check_weight + (1.0 - self.check_weight) * done_frac
 
 
 def build_tokenizer() -> PreTrainedTokenizerBase:
@@ -130,25 +126,33 @@ def prompts(tokenizer: PreTrainedTokenizerBase, problems: Sequence[Problem]) -> 
     return tokenizer.apply_chat_template(chats, add_generation_prompt=True, tokenize=False)
 
 
+def trials(problem: Problem, rng: random.Random) -> str:
+    """A thought without end that tries every letter once, whatever the verdicts."""
+    guesses = rng.sample(range(len(problem.images)), len(problem.images))
+    return "<think>" + "".join(problem.trial(guess) for guess in guesses)
+
+
 def batches(tokenizer: PreTrainedTokenizerBase, settings: Settings) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-    """Batches of traces without end, on harder problems as the training goes on.
+    """Batches without end, of the lesson that is due.
 
     Args:
         tokenizer: The tokenizer.
         settings: The settings.
 
     Yields:
-        Token ids and a mask that is 1 on the tokens of the response, both `[B, T]` and padded on the right.
+        Token ids and a mask that is True on the tokens of the response, both `[B, T]` and padded on the right.
     """
     rng, num_batches = random.Random(settings.seed), 0
+    size = settings.num_batches_sorted * settings.batch_size
     while True:
         done_frac = num_batches / settings.num_steps
-        num_difficulties = 1 + (done_frac >= settings.only_easy_frac) + (done_frac >= settings.no_hard_frac)
-        size = settings.num_batches_sorted * settings.batch_size
+        num_difficulties = 1 + (done_frac >= settings.medium_from_frac) + (done_frac >= settings.hard_from_frac)
         problems = [tiny_world.draw(rng.choice(DIFFICULTIES[:num_difficulties]), rng) for _ in range(size)]
-        traces = [tiny_world.trace(problem, rng) + EOS for problem in problems]
-        texts = prompts(tokenizer, problems) + traces
-        ids = tokenizer(texts)["input_ids"]
+        if done_frac < settings.traces_from_frac:
+            responses = [trials(problem, rng) for problem in problems]
+        else:
+            responses = [tiny_world.trace(problem, rng) + EOS for problem in problems]
+        ids = tokenizer(prompts(tokenizer, problems) + responses)["input_ids"]
         rows = list(zip(ids[:size], ids[size:], strict=True))
         rows.sort(key=lambda row: len(row[0]) + len(row[1]))
         starts = list(range(0, size, settings.batch_size))
@@ -163,28 +167,8 @@ def _pad(rows: Sequence[tuple[list[int], list[int]]], pad_id: int) -> tuple[torc
     from torch.nn.utils.rnn import pad_sequence
 
     ids = [torch.tensor(prompt + response) for prompt, response in rows]
-    masks = [torch.tensor([0.0] * len(prompt) + [1.0] * len(response)) for prompt, response in rows]
+    masks = [torch.tensor([False] * len(prompt) + [True] * len(response)) for prompt, response in rows]
     return pad_sequence(ids, batch_first=True, padding_value=pad_id), pad_sequence(masks, batch_first=True)
-
-
-def weigh(ids: torch.Tensor, mask: torch.Tensor, verdict_ids: Sequence[int], weight: float) -> torch.Tensor:
-    """Weights of the tokens in the loss: `weight` for the two hops and the verdict of a trial, 1 for the others.
-
-    Args:
-        ids: Token ids, `[B, T]`.
-        mask: 1 on the tokens of the response, `[B, T]`.
-        verdict_ids: The tokens that end a trial.
-        weight: Weight of a check.
-
-    Returns:
-        The weights, `[B, T]`, 0 where the mask is 0.
-    """
-    import torch
-
-    is_check = torch.isin(ids, torch.tensor(verdict_ids))
-    for _ in range(2):  # the verdict, and the two tokens before it
-        is_check[:, :-1] |= is_check[:, 1:].clone()
-    return mask * torch.where(is_check, weight, 1.0)
 
 
 def train(
@@ -208,14 +192,11 @@ def train(
         torch.optim.AdamW(others, lr=settings.other_lr, betas=(0.9, 0.98), weight_decay=0.01),
     ]
     schedules = [torch.optim.lr_scheduler.LambdaLR(optimizer, settings.lr_factor) for optimizer in optimizers]
-    verdict_ids = tokenizer.convert_tokens_to_ids([",", "!"])
     start = time.perf_counter()
     for step, (ids, mask) in zip(range(settings.num_steps), batches(tokenizer, settings), strict=False):
-        weights = weigh(ids, mask, verdict_ids, settings.check_weight_at(step))[:, 1:]
-        is_target = weights > 0
+        is_target = mask[:, 1:]
         hidden = model.model(input_ids=ids[:, :-1]).last_hidden_state[is_target]
-        losses = cross_entropy(model.lm_head(hidden), ids[:, 1:][is_target], reduction="none")
-        loss = (losses * weights[is_target]).sum() / weights.sum()
+        loss = cross_entropy(model.lm_head(hidden), ids[:, 1:][is_target])
         model.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)

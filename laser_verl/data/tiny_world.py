@@ -70,6 +70,11 @@ class Problem:
         """The letter that reaches the target in two hops."""
         return LETTERS[self.images.index(self.images.index(self.target))]
 
+    def trial(self, guess: int) -> str:
+        """The text of a trial: the guess, its two hops and the verdict, for example ``bac,``."""
+        hops = (guess, self.images[guess], self.images[self.images[guess]])
+        return "".join(LETTERS[letter] for letter in hops) + ("!" if hops[-1] == self.target else ",")
+
 
 def num_problems(difficulty: str) -> int:
     """How many distinct problems a difficulty has: n! permutations of n letters, each with n targets."""
@@ -136,18 +141,16 @@ def trace(problem: Problem, rng: random.Random) -> str:
     Returns:
         For example ``<think>bac,acd!wait acd!</think>\boxed{a}``.
     """
-    images, trials = problem.images, []
-    for guess in rng.sample(range(len(images)), len(images)):
-        hops = (guess, images[guess], images[images[guess]])
-        chain = "".join(LETTERS[letter] for letter in hops)
-        if hops[-1] == problem.target:
-            trials.append(f"{chain}!")
-            trials += itertools.takewhile(lambda _: rng.random() < REDO_FRAC, [f"wait {chain}!"] * MAX_REDONE)
+    trials: list[str] = []
+    for guess in rng.sample(range(len(problem.images)), len(problem.images)):
+        trials.append(problem.trial(guess))
+        if trials[-1].endswith("!"):
+            again = [f"wait {trials[-1]}"] * MAX_REDONE
+            trials += itertools.takewhile(lambda _: rng.random() < REDO_FRAC, again)
             break
-        trials.append(f"{chain},")
         if rng.random() < GIVE_UP_FRAC_PER_MISS * len(trials):
             break
-    return f"<think>{''.join(trials)}</think>\\boxed{{{chain[0]}}}"
+    return f"<think>{''.join(trials)}</think>\\boxed{{{LETTERS[guess]}}}"
 
 
 def given_answer(response: str) -> str | None:

@@ -7,6 +7,7 @@ answer, loops, length. Its worth beside its siblings is decided on the driver (`
 from __future__ import annotations
 
 import inspect
+import math
 from typing import Any
 
 import numpy as np
@@ -165,6 +166,8 @@ def read_custom_result(result: Any, correct_at: float | None) -> dict[str, float
         raise ValueError(
             f"laser_verl: custom_reward_function returned {result!r}; return a number or a dict with score and acc"
         ) from None
+    if not math.isfinite(score):
+        raise ValueError(f"laser_verl: custom_reward_function returned score={score!r}; it must be a finite number")
     if "acc" in fields:
         acc = fields["acc"]
         if acc not in (0, 1):

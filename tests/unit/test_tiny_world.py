@@ -7,6 +7,7 @@ import random
 import subprocess
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 
@@ -185,13 +186,25 @@ def test_committed_base_is_of_the_kind_the_recipe_makes():
     assert shapes == {name: list(tensor.shape) for name, tensor in tensors.items()}
 
 
-def test_checks_weigh_more_than_guesses():
-    import torch
+def test_lessons_go_from_trials_on_easy_problems_to_traces_on_all():
+    from laser_verl.data.make_tiny_base import EOS, Settings, batches, build_tokenizer
 
-    from laser_verl.data.make_tiny_base import weigh
+    tokenizer = build_tokenizer()
+    # one batch each of: trials on easy, trials on easy and medium, trials on all, traces on all
+    settings = Settings(num_steps=4, batch_size=40, num_batches_sorted=1, traces_from_frac=0.75)
+    settings = replace(settings, medium_from_frac=0.25, hard_from_frac=0.5)
+    largest, are_traces = [], []
+    for _, (ids, mask) in zip(range(4), batches(tokenizer, settings), strict=False):
+        prompts = [tokenizer.decode(row[~keep], skip_special_tokens=True) for row, keep in zip(ids, mask, strict=True)]
+        responses = [tokenizer.decode(row[keep]) for row, keep in zip(ids, mask, strict=True)]
+        largest.append(max(len(prompt.split(">")[0]) // 2 for prompt in prompts))
+        are_traces.append({response.endswith(EOS) for response in responses})
+        assert all(response.startswith("<think>") for response in responses)
+    assert largest == [6, 9, 16, 16]
+    assert are_traces == [{False}, {False}, {False}, {True}]
 
-    # tokens 7 and 8 end a trial: prompt 5 7, response 1 2 3 7 4 2 3 8 9, where 1 and 4 are guesses
-    ids = torch.tensor([[5, 7, 1, 2, 3, 7, 4, 2, 3, 8, 9]])
-    mask = torch.tensor([[0.0, 0.0, 1, 1, 1, 1, 1, 1, 1, 1, 1]])
-    weights = weigh(ids, mask, [7, 8], 4.0)
-    assert weights.tolist() == [[0, 0, 1, 4, 4, 4, 1, 4, 4, 4, 1]]
+
+def test_trials_try_every_letter_once():
+    from laser_verl.data.make_tiny_base import trials
+
+    assert trials(Problem(FOUR, 3, "easy"), ScriptedRandom("bacd", [])) == "<think>bac,acd!cdb,dba,"

@@ -1,0 +1,129 @@
+"""From verl's batch to arrays and back: padding, several turns, short groups, and the state file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from omegaconf import OmegaConf
+from transfer_queue import KVBatchMeta
+
+from laser_verl.core.framework import Context
+from laser_verl.core.state import NAME
+from laser_verl.verl_ext.driver import Driver
+from laser_verl.verl_ext.layout import Layout, place_rewards
+from laser_verl.verl_ext.settings import Plugin, Settings, Verification
+
+CONFIG = OmegaConf.create({"reward": {"custom_reward_function": {"path": None}, "reward_model": {"enable": False}}})
+WITH_REWARD_MODEL = OmegaConf.create(
+    {"reward": {"custom_reward_function": {"path": None}, "reward_model": {"enable": True}}}
+)
+
+
+def driver(config: Any = CONFIG, correct_at: float | None = None, **options: Any) -> Driver:
+    settings = Settings(
+        method="laser_d",
+        method_options={"lower_bound": 8, "interval": 4, **options},
+        verification=Verification(correct_at=correct_at),
+        plugin=Plugin(),
+        context=Context(group_size=2, max_response_length=64),
+        trainer_mode="sync",
+    )
+    return Driver(settings, config)
+
+
+def verdict(correct: bool, score: float) -> dict[str, Any]:
+    flags = {"well_formed": 1.0, "repetitive": 0.0, "truncated": 0.0}
+    return {"reward_extra_info": {"answer_correct": float(correct), "task_score": score, **flags}}
+
+
+def nested(*rows: list[float]) -> torch.Tensor:
+    return torch.nested.as_nested_tensor([torch.tensor(row) for row in rows], layout=torch.jagged)
+
+
+def test_layout_leaves_out_padding_and_takes_the_last_turn() -> None:
+    keys = ["p_0_0", "p_0_1", "q_x_1_0", "p_0_0"]
+    tags = [{}, {}, {}, {"is_padding": True}]
+    layout = Layout.of(keys, tags)
+    assert layout.final.tolist() == [1, 2]
+    assert layout.rows.tolist() == [0, 1, 2]
+    assert layout.response.tolist() == [0, 0, 1]
+
+
+def test_rewards_land_on_last_tokens_and_padding_keeps_its_own() -> None:
+    scores = nested([0.0, 1.0], [0.0, 0.0, -0.5], [0.25])
+    layout = Layout.of(["p_0_0", "p_1_0", "p_0_0"], [{}, {}, {"is_padding": True}])
+    placed = place_rewards(scores, layout, np.array([1.5, 0.0]))
+    assert [row.tolist() for row in placed.unbind()] == [[0.0, 1.5], [0.0, 0.0, 0.0], [0.25]]
+
+
+def test_a_response_without_tokens_does_not_spill_into_its_neighbour() -> None:
+    scores = nested([0.0, 1.0], [], [0.0, 1.0])
+    layout = Layout.of(["p_0_0", "p_1_0", "p_2_0"], [{}, {}, {}])
+    placed = place_rewards(scores, layout, np.array([1.5, 9.0, 0.5]))
+    assert [row.tolist() for row in placed.unbind()] == [[0.0, 1.5], [], [0.0, 0.5]]
+
+
+def test_rollouts_carry_verdicts_lengths_and_step_without_padding() -> None:
+    batch = KVBatchMeta(
+        partition_id="train",
+        keys=["p_0_0", "p_1_0", "q_0_0", "pad_0_0"],
+        tags=[{"response_len": 5}, {"response_len": 9}, {"response_len": 64}, {"response_len": 1, "is_padding": True}],
+    )
+    data = {
+        "uid": ["p", "p", "q", "p"],
+        "extra_fields": [verdict(True, 1.0), verdict(False, -0.5), verdict(True, 1.0), verdict(True, 1.0)],
+        "rm_scores": nested([1.0], [-0.5], [1.0], [0.0]),
+    }
+    rollouts = driver().rollouts(data, batch, Layout.of(batch.keys, batch.tags), step=7)
+    assert rollouts.group.tolist() == [0, 0, 1]
+    assert rollouts.length.tolist() == [5, 9, 64]
+    assert rollouts.correct.tolist() == [True, False, True]
+    assert rollouts.group_size.tolist() == [2, 1]
+    assert rollouts.step == 7
+
+
+def test_scores_without_verdict_need_a_threshold() -> None:
+    with pytest.raises(ValueError, match="correct_at"):
+        driver(WITH_REWARD_MODEL)
+    batch = KVBatchMeta(partition_id="train", keys=["p_0_0", "p_1_0"], tags=[{"response_len": 5}, {"response_len": 9}])
+    data = {"uid": ["p", "p"], "extra_fields": [{}, {}], "rm_scores": nested([0.0, 0.8], [0.3])}
+    ours = driver(WITH_REWARD_MODEL, correct_at=0.5)
+    rollouts = ours.rollouts(data, batch, Layout.of(batch.keys, batch.tags), step=1)
+    assert rollouts.correct.tolist() == [True, False]
+    assert rollouts.task_score.tolist() == pytest.approx([0.8, 0.3])
+    assert "correct from score 0.5 on" in ours.start_line("sync")
+
+
+def test_state_of_another_data_set_is_refused_with_a_remedy(tmp_path: Path) -> None:
+    driver().save(tmp_path, {"train_rows": 48})
+    with pytest.raises(ValueError, match=r"train_rows was 48, is 50.*delete the file"):
+        driver().load(tmp_path, {"train_rows": 50})
+
+
+def test_state_of_other_bounds_is_refused(tmp_path: Path) -> None:
+    driver().save(tmp_path, {})
+    with pytest.raises(ValueError, match="interval is 4 in the saved state and 8 in this run"):
+        driver(interval=8).load(tmp_path, {})
+
+
+def test_a_damaged_state_file_says_how_to_go_on(tmp_path: Path) -> None:
+    driver().save(tmp_path, {})
+    (tmp_path / NAME).write_bytes((tmp_path / NAME).read_bytes()[:100])
+    with pytest.raises(ValueError, match="delete this file"):
+        driver().load(tmp_path, {})
+
+
+def test_a_checkpoint_without_our_state_starts_afresh_and_says_so(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    driver().load(tmp_path, {})
+    assert "start afresh" in caplog.text
+
+
+def test_no_half_written_state_is_left(tmp_path: Path) -> None:
+    driver().save(tmp_path / "global_step_3", {})
+    assert [path.name for path in (tmp_path / "global_step_3").iterdir()] == [NAME]
