@@ -153,6 +153,7 @@ def _nodes(plan: Plan) -> list[str]:
         f"trainer.nnodes={plan.nodes}",
         "ray_kwargs.ray_init.num_cpus=null",
         "ray_kwargs.ray_init.num_gpus=null",
+        "ray_kwargs.ray_init.include_dashboard=null",
     ]
 
 

@@ -31,8 +31,9 @@ def run(num_nodes: int, words: Sequence[str]) -> int:
     from ray.cluster_utils import Cluster
 
     resources = {"num_cpus": LOGICAL_CPUS_PER_NODE, "num_gpus": 1}
+    head = {**resources, "include_dashboard": False}
     signal.signal(signal.SIGTERM, _as_exit)
-    cluster = Cluster(initialize_head=True, head_node_args=resources)
+    cluster = Cluster(initialize_head=True, head_node_args=head)
     try:
         for _ in range(num_nodes - 1):
             cluster.add_node(**resources)

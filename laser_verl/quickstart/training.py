@@ -48,13 +48,14 @@ def train(plan: Plan, stage: Stage, number: int, console: Console) -> None:
         Stopped: If a signal asked to stop. Whatever is raised, no process of the command is left.
     """
     plan.metrics.mkdir(exist_ok=True)
-    history = History(plan.metrics)
+    history, watch = History(plan.metrics), Watch(plan.log)
     with _Signals() as signals:
         tree = ProcessTree(arguments(plan, stage), environment(plan, number), plan.log, plan.out)
         try:
             with Display(plan, stage, history, console) as display:
                 while (code := tree.poll()) is None and signals.received is None:
                     time.sleep(_LOOK_SECONDS)
+                    watch.look()
                     tree.look()
                     display.update()
         finally:
@@ -63,6 +64,37 @@ def train(plan: Plan, stage: Stage, number: int, console: Console) -> None:
             raise Stopped(signals.received)
     if code != 0:
         raise BadInput(f"the training ended with exit code {code}; the end of {plan.log}:\n{tail(plan.log)}")
+
+
+class Watch:
+    """Looks for the death of a worker in the log: verl goes on waiting for the responses of a worker that is gone."""
+
+    _signs = (b"A worker died or was killed while executing a task", b"EngineDeadError", b"Fatal Python error")
+
+    def __init__(self, log: Path) -> None:
+        """Begin at the end of what is there.
+
+        Args:
+            log: The file, which may not be there yet.
+        """
+        self._log = log
+        self._offset = log.stat().st_size if log.exists() else 0
+
+    def look(self) -> None:
+        """Read on.
+
+        Raises:
+            BadInput: If a worker has died.
+        """
+        with self._log.open("rb") as file:
+            file.seek(self._offset)
+            text = file.read()
+        # A sign may be cut in two by this look's end: the last bytes are read again.
+        self._offset += max(0, len(text) - max(map(len, self._signs)))
+        found = next((line for line in text.splitlines() if any(sign in line for sign in self._signs)), None)
+        if found is not None:
+            line = _COLOURS.sub("", found.decode(errors="replace"))[:300]
+            raise BadInput(f"a worker died: {line}\nThe same command goes on from the last checkpoint. See {self._log}")
 
 
 class Display:

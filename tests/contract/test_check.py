@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +10,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from omegaconf import DictConfig
+from tokenizers import Tokenizer
+from tokenizers.models import WordLevel
+from tokenizers.pre_tokenizers import WhitespaceSplit
+from transformers import PreTrainedTokenizerFast
 
 # verl chooses its platform when it is first imported.
 os.environ.setdefault("VERL_PLATFORM", "cpu")
@@ -315,14 +318,17 @@ def test_chat_template_that_opens_the_thought_is_fine(good: list[str]) -> None:
     assert report.active["seeded"] == 3
 
 
-def test_tokenizer_that_drops_think_tags(good: list[str], world: Path, tmp_path: Path) -> None:
-    model = Path(shutil.copytree(world / "model", tmp_path / "model"))
-    tokenizer = json.loads((model / "tokenizer.json").read_text())
-    tokenizer["added_tokens"] = [token for token in tokenizer["added_tokens"] if token["content"] != "<think>"]
-    tokenizer["normalizer"] = {"type": "Replace", "pattern": {"String": "<think>"}, "content": ""}
-    (model / "tokenizer.json").write_text(json.dumps(tokenizer))
-    report = check([*good, f"actor_rollout_ref.model.path={model}"])
-    assert "turns '<think>x</think>' into 'x</think>'" in message(report, "actor_rollout_ref.model.path")
+def test_tokenizer_that_drops_think_tags(good: list[str], tmp_path: Path) -> None:
+    words = {"<unk>": 0, "<eos>": 1, r"\boxed{7}": 2}
+    tokenizer = Tokenizer(WordLevel(words, unk_token="<unk>"))
+    tokenizer.pre_tokenizer = WhitespaceSplit()
+    fast = PreTrainedTokenizerFast(tokenizer_object=tokenizer, unk_token="<unk>", eos_token="<eos>", pad_token="<eos>")
+    fast.chat_template = MESSAGES
+    fast.save_pretrained(tmp_path)
+    path = f"actor_rollout_ref.model.tokenizer_path={tmp_path}"
+    report = check([*good, path])
+    assert "turns '<think>x</think>' into" in message(report, "actor_rollout_ref.model.path")
+    assert check([*good, path, f"+{KWARGS}.thinking=boxed"]).ok
 
 
 def test_a_model_that_is_not_here_is_a_note_or_a_mistake(good: list[str]) -> None:

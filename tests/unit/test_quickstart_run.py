@@ -11,7 +11,7 @@ from laser_verl.quickstart import run as module
 from laser_verl.quickstart import training, world
 from laser_verl.quickstart.history import History
 from laser_verl.quickstart.plan import Plan, Stage
-from laser_verl.quickstart.training import Display, Stopped, as_duration, tail
+from laser_verl.quickstart.training import Display, Stopped, Watch, as_duration, tail
 
 
 class Screens:
@@ -183,3 +183,26 @@ def test_the_end_of_a_log_is_short(tmp_path):
     lines = tail(tmp_path / "log").splitlines()
     assert lines[0] == "line 80"
     assert lines[-1] == "line 99"
+
+
+def test_a_dead_worker_ends_the_run_that_would_wait_for_it(tmp_path, monkeypatch):
+    plan = Plan(tmp_path)
+    sign = "(raylet) A worker died or was killed while executing a task by an unexpected system error."
+    script = f"import time; print({sign!r}, flush=True); time.sleep(600)"
+    monkeypatch.setattr(training, "arguments", lambda *_: [sys.executable, "-c", script])
+    with pytest.raises(BadInput, match=r"a worker died: \(raylet\) A worker died"):
+        training.train(plan, Stage.FRESH, 0, Console(file=io.StringIO()))
+
+
+def test_a_death_in_the_log_of_an_earlier_start_does_not_count(tmp_path):
+    log = tmp_path / "train.log"
+    log.write_text("EngineDeadError\n")
+    watch = Watch(log)
+    watch.look()
+    with log.open("a") as end:
+        end.write("EngineDead")
+    watch.look()
+    with log.open("a") as end:
+        end.write("Error\n")
+    with pytest.raises(BadInput, match="EngineDeadError"):
+        watch.look()

@@ -13,6 +13,7 @@ import pyarrow.json as pj
 import pyarrow.parquet as pq
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
+from laser_verl.verl_ext.checks.functions import check_object
 from laser_verl.verl_ext.checks.report import Report
 
 _CODE_SOURCES = ("codecontests", "apps", "codeforces", "taco")
@@ -44,7 +45,10 @@ def check_data(config: DictConfig, is_ours: bool, is_seeded: bool, report: Repor
     Returns:
         The splits that could be read, by name.
     """
-    if OmegaConf.select(config, "data.custom_cls.path"):
+    custom = OmegaConf.select(config, "data.custom_cls.path")
+    if custom:
+        name = OmegaConf.select(config, "data.custom_cls.name")
+        check_object(str(custom), str(name), "data.custom_cls.path", "data.custom_cls.name", report)
         report.notes.append("data.custom_cls reads the data files its own way; they were not checked")
         return {}
     splits: dict[str, Split] = {}

@@ -12,6 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from laser_verl.verl_ext.checks.report import Report
 
+_CALLABLE = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 _PASSED = ("data_source", "solution_str", "ground_truth", "extra_info")
 
 
@@ -66,8 +67,8 @@ def check_object(path: str, name: str, path_key: str, name_key: str, report: Rep
         return defined.get(name)
     close = difflib.get_close_matches(name, defined, n=1, cutoff=0.5)
     hint = f"did you mean {close[0]}? " if close else ""
-    functions = [key for key, value in defined.items() if isinstance(value, ast.FunctionDef | ast.AsyncFunctionDef)]
-    report.add(name_key, f"{name_key}={name} is not in {path}; {hint}functions there: {', '.join(functions) or 'none'}")
+    there = [key for key, value in defined.items() if isinstance(value, _CALLABLE)]
+    report.add(name_key, f"{name_key}={name} is not in {path}; {hint}there are: {', '.join(there) or 'none'}")
     return None
 
 
@@ -83,7 +84,7 @@ def _file_of(path: str) -> Path | None:
 
 def _definitions(body: list[ast.stmt]) -> Iterator[tuple[str, ast.AST]]:
     for item in body:
-        if isinstance(item, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+        if isinstance(item, _CALLABLE):
             yield item.name, item
         elif isinstance(item, ast.Import | ast.ImportFrom):
             yield from ((alias.asname or alias.name, item) for alias in item.names)

@@ -1,0 +1,42 @@
+"""Two Ray nodes on one machine: a worker on each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.integration.runs import ENVIRONMENT, LASER_D, SEEDED, Run, World, finish
+from tests.integration.test_modes import assert_laser_d_trained
+
+pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.timeout(900)]
+
+
+@pytest.fixture
+def two_nodes(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    from ray.cluster_utils import Cluster
+
+    for name, value in ENVIRONMENT.items():
+        monkeypatch.setenv(name, value)
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 16, "num_gpus": 1})
+    try:
+        cluster.add_node(num_cpus=16, num_gpus=1)
+        cluster.wait_for_nodes()
+        yield cluster.address
+    finally:
+        cluster.shutdown()
+
+
+def test_two_ray_nodes(world: World, runs_folder: Path, two_nodes: str) -> None:
+    arguments = [
+        *world.arguments(),
+        *LASER_D,
+        *SEEDED,
+        "trainer.nnodes=2",
+        "~ray_kwargs.ray_init.num_cpus",
+        "~ray_kwargs.ray_init.num_gpus",
+        f"+ray_kwargs.ray_init.address={two_nodes}",
+    ]
+    run = finish(Run(runs_folder / "two_nodes"), arguments)
+    assert_laser_d_trained(run, "sync")
