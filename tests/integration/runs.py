@@ -37,8 +37,8 @@ ROLLOUTS = 4
 class World:
     """The miniature world on disk: model folder and parquet files."""
 
-    def __init__(self, folder: Path) -> None:
-        problems = tiny_world.make_problems(16, seed=7)
+    def __init__(self, folder: Path, problems_per_difficulty: int = 16) -> None:
+        problems = tiny_world.make_problems(problems_per_difficulty, seed=7)
         held_out = tiny_world.make_problems(4, seed=8, exclude=problems)
         self.model = tiny_world.write_model(folder / "model")
         self.train = tiny_world.write_parquet(tiny_world.to_rows(problems, "train"), folder / "train.parquet")
