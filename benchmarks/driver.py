@@ -22,6 +22,7 @@ PROMPTS, ROLLOUTS, STEPS = 128, 8, 3
 
 
 def arguments(world: World) -> list[str]:
+    """The common part of both runs."""
     rows = PROMPTS * ROLLOUTS
     return [
         *world.arguments(),
@@ -37,6 +38,7 @@ def arguments(world: World) -> list[str]:
 
 
 def report(name: str, run: Run) -> None:
+    """One line of medians over the steps."""
     steps = [metrics for step, metrics in sorted(run.metrics().items()) if step > 0]
 
     def seconds(timer: str) -> float:
@@ -49,6 +51,7 @@ def report(name: str, run: Run) -> None:
 
 
 def main() -> None:
+    """Measure and print."""
     with tempfile.TemporaryDirectory() as folder:
         world = World(Path(folder), problems_per_difficulty=PROMPTS)
         stock = finish(Run(Path(folder) / "stock"), [*arguments(world), "laser.poll_interval=null"], limit=900)

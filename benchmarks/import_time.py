@@ -19,12 +19,14 @@ OURS = (
 
 
 def seconds(code: str, policy: str) -> float:
+    """What the code prints, in a fresh interpreter under a plugin policy of verl."""
     variables = {**os.environ, "VERL_USE_EXTERNAL_PLUGINS": policy, "VERL_PLATFORM": "nvidia"}
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=variables, check=True)
     return float(done.stdout.splitlines()[-1])
 
 
 def main() -> None:
+    """Measure and print."""
     seconds(CODE, "auto")  # fills the disk cache
     with_plugin, without = [], []
     for _ in range(ROUNDS):
@@ -32,7 +34,8 @@ def main() -> None:
         without.append(seconds(CODE, "none"))
     ours = [seconds(OURS, "none") for _ in range(ROUNDS)]
     print(
-        f"import verl: {statistics.median(with_plugin):.2f} s with the plugin, {statistics.median(without):.2f} s without"
+        f"import verl: {statistics.median(with_plugin):.2f} s with the plugin, "
+        f"{statistics.median(without):.2f} s without"
     )
     print(f"the plugin's own import: {statistics.median(ours):.3f} s (median of {ROUNDS})")
 

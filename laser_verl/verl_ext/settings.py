@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
@@ -83,7 +84,7 @@ def read_plugin(config: DictConfig) -> Plugin:
     Raises:
         ValueError: an unknown key, or a value of the wrong type.
     """
-    given = _mapping(config.get("laser"))
+    given = _mapping("laser", config.get("laser"))
     _reject_unknown("laser", given, [f.name for f in fields(Plugin)])
     plugin = Plugin(**given)
     for name in ("auto_mode", "seeded_rollout", "shape_on_driver"):
@@ -104,7 +105,7 @@ def read_settings(config: DictConfig) -> Settings:
         ValueError: an unknown key under ``laser`` or a verification option of the wrong kind. Options of the method
             are checked by :meth:`Settings.build_method`.
     """
-    kwargs = dict(_mapping(config.reward.get("reward_kwargs")))
+    kwargs = _mapping("reward.reward_kwargs", config.reward.get("reward_kwargs"))
     names = [f.name for f in fields(Verification)]
     verification = Verification(**{name: kwargs.pop(name) for name in names if name in kwargs})
     _check_verification(verification)
@@ -154,16 +155,16 @@ def _check_verification(verification: Verification) -> None:
             f"laser_verl: reward.reward_kwargs.verify_timeout_seconds={seconds!r} must be in (0, 600], e.g. 5"
         )
     at = verification.correct_at
-    if at is not None and (isinstance(at, bool) or not isinstance(at, int | float)):
-        raise ValueError(f"laser_verl: reward.reward_kwargs.correct_at={at!r} must be a number, e.g. 1.0")
+    if at is not None and (isinstance(at, bool) or not isinstance(at, int | float) or not math.isfinite(at)):
+        raise ValueError(f"laser_verl: reward.reward_kwargs.correct_at={at!r} must be a finite number, e.g. 1.0")
 
 
-def _mapping(node: Any) -> dict[str, Any]:
+def _mapping(field: str, node: Any) -> dict[str, Any]:
     if node is None:
         return {}
     plain = OmegaConf.to_container(node, resolve=True) if OmegaConf.is_config(node) else node
     if not isinstance(plain, dict):
-        raise ValueError(f"laser_verl: expected a mapping of options, got {plain!r}")
+        raise ValueError(f"laser_verl: {field}={plain!r} must be a mapping of options, e.g. +{field}.NAME=VALUE")
     return {str(key): value for key, value in plain.items()}
 
 
@@ -172,5 +173,5 @@ def _reject_unknown(where: str, given: Mapping[str, Any], known: list[str]) -> N
     for name in given:
         if name not in known:
             close = difflib.get_close_matches(name, public, n=1)
-            hint = f"; did you mean {where}.{close[0]}?" if close else ""
-            raise ValueError(f"laser_verl: {where}.{name} is unknown{hint} Known: {', '.join(public)}")
+            hint = f"did you mean {where}.{close[0]}? " if close else ""
+            raise ValueError(f"laser_verl: {where}.{name} is unknown; {hint}Known are {', '.join(public)}")

@@ -96,6 +96,8 @@ def test_a_mode_of_ours_needs_a_manager_of_ours(trainer: type) -> None:
         (config(laser={"poll_interval": 0}), "poll_interval=0"),
         (config(thinking="loud"), "thinking='loud'"),
         (config(correct_at="all"), "correct_at='all'"),
+        (config(correct_at=float("nan")), "correct_at=nan"),
+        (config(laser={"sampler": "easy"}), r"laser\.sampler is unknown; Known are auto_mode"),
         (config(verify_timeout_seconds=0), "verify_timeout_seconds=0"),
         (config(upper_bound=8192), "upper_bound"),
     ],
