@@ -1,7 +1,9 @@
+import json
 import shlex
 
 import pytest
 
+from laser_verl.commands import WrongUsage
 from laser_verl.quickstart.command import arguments, as_shell, config_folder, environment
 from laser_verl.quickstart.plan import Plan, Stage
 
@@ -64,9 +66,10 @@ def test_two_nodes_run_under_a_local_cluster(tmp_path):
     assert {"trainer.nnodes=2", "ray_kwargs.ray_init.num_cpus=null", "ray_kwargs.ray_init.num_gpus=null"} <= set(words)
 
 
-def own(tmp_path, template):
+def own(tmp_path, template, positions=2048):
     model = tmp_path / "model"
     model.mkdir()
+    (model / "config.json").write_text(json.dumps({"max_position_embeddings": positions}))
     (model / "chat_template.jinja").write_text(template)
     return Plan(tmp_path / "out", model=model, data=tmp_path / "data.parquet")
 
@@ -80,3 +83,16 @@ def test_a_model_without_think_tags_is_not_asked_for_them(tmp_path):
 def test_a_model_with_think_tags_is(tmp_path):
     words = arguments(own(tmp_path, "{{ messages }}<think></think>"), Stage.FRESH)
     assert not [word for word in words if "thinking" in word]
+
+
+@pytest.mark.parametrize(("positions", "prompt", "total"), [(2048, 512, 768), (600, 344, 600)])
+def test_lengths_fit_a_model_of_one_s_own(tmp_path, positions, prompt, total):
+    # 256 tokens are for the response: 600 - 256 = 344
+    words = arguments(own(tmp_path, "", positions), Stage.FRESH)
+    assert f"data.max_prompt_length={prompt}" in words
+    assert f"actor_rollout_ref.rollout.max_model_len={total}" in words
+
+
+def test_a_model_of_too_few_positions_is_refused(tmp_path):
+    with pytest.raises(WrongUsage, match="max_position_embeddings=256 tokens"):
+        arguments(own(tmp_path, "", 256), Stage.FRESH)

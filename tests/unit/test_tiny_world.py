@@ -40,16 +40,16 @@ def test_question_and_answer(target, answer):
     assert problem.answer == answer
 
 
-# After the m-th miss the search ends below 0.035 m; after a hit the check is redone below 0.88.
+# After the m-th miss the search ends below 0.035 m; after a hit the check is redone below 0.9.
 @pytest.mark.parametrize(
     ("guesses", "rolls", "response"),
     [
-        pytest.param("ab", [0.88], r"<think>acd!</think>\boxed{a}", id="hit-at-once"),
-        pytest.param("ba", [0.5, 0.87, 0.9], r"<think>bac,acd!wait acd!</think>\boxed{a}", id="miss-then-redo"),
+        pytest.param("ab", [0.9], r"<think>acd!</think>\boxed{a}", id="hit-at-once"),
+        pytest.param("ba", [0.5, 0.89, 0.91], r"<think>bac,acd!wait acd!</think>\boxed{a}", id="miss-then-redo"),
         pytest.param("ba", [0.034], r"<think>bac,</think>\boxed{b}", id="gives-up-after-one-miss"),
         pytest.param("bca", [0.036, 0.069], r"<think>bac,cdb,</think>\boxed{c}", id="gives-up-after-two"),
-        pytest.param("bcda", [0.036, 0.071, 0.106, 0.9], r"<think>bac,cdb,dba,acd!</think>\boxed{a}", id="persists"),
-        pytest.param("ab", [0.0] * 14, rf"<think>acd!{'wait acd!' * 14}</think>\boxed{{a}}", id="redoes-14-times"),
+        pytest.param("bcda", [0.036, 0.071, 0.106, 0.91], r"<think>bac,cdb,dba,acd!</think>\boxed{a}", id="persists"),
+        pytest.param("ab", [0.0] * 16, rf"<think>acd!{'wait acd!' * 16}</think>\boxed{{a}}", id="redoes-16-times"),
     ],
 )
 def test_trace(guesses, rolls, response):
@@ -204,7 +204,9 @@ def test_lessons_go_from_trials_on_easy_problems_to_traces_on_all():
     assert are_traces == [{False}, {False}, {False}, {True}]
 
 
-def test_trials_try_every_letter_once():
+def test_trials_are_one_per_letter_and_often_hits():
     from laser_verl.data.make_tiny_base import trials
 
-    assert trials(Problem(FOUR, 3, "easy"), ScriptedRandom("bacd", [])) == "<think>bac,acd!cdb,dba,"
+    # below 0.25 the guess is the answer, a
+    rng = ScriptedRandom("bacd", [0.25, 0.3, 0.24, 0.9])
+    assert trials(Problem(FOUR, 3, "easy"), rng) == "<think>bac,acd!acd!dba,"
