@@ -34,8 +34,9 @@ def test_two_ray_nodes(world: World, runs_folder: Path, two_nodes: str) -> None:
         *LASER_D,
         *SEEDED,
         "trainer.nnodes=2",
-        "~ray_kwargs.ray_init.num_cpus",
-        "~ray_kwargs.ray_init.num_gpus",
+        "ray_kwargs.ray_init.num_cpus=null",
+        "ray_kwargs.ray_init.num_gpus=null",
+        "ray_kwargs.ray_init.include_dashboard=null",
         f"+ray_kwargs.ray_init.address={two_nodes}",
     ]
     run = finish(Run(runs_folder / "two_nodes"), arguments)

@@ -120,3 +120,9 @@ def test_a_line_that_is_cut_off_is_named(tmp_path):
     path.write_text('{"input": "AbBa>b", "acc": 0.0, "response_length": 9.0}\n{"input": "Ab', encoding="utf-8")
     with pytest.raises(BadInput, match=r"0\.jsonl, line 2"):
         read_answers(path, held_out())
+
+
+def test_a_line_of_one_response_shows_no_error():
+    rows = compare([Answer("sums", True, 5)], [Answer("sums", True, 4)])
+    cells = [next(iter(column.cells)) for column in as_table(rows, "title").columns]
+    assert cells == ["all", "1", "100.0 %", "100.0 %", "5.0", "4.0", "20 %"]

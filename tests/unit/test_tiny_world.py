@@ -40,15 +40,15 @@ def test_question_and_answer(target, answer):
     assert problem.answer == answer
 
 
-# After the m-th miss the search ends below 0.035 m; after a hit the check is redone below 0.9.
+# After a miss the search ends below 0.1; after a hit the check is redone below 0.88.
 @pytest.mark.parametrize(
     ("guesses", "rolls", "response"),
     [
-        pytest.param("ab", [0.9], r"<think>acd!</think>\boxed{a}", id="hit-at-once"),
-        pytest.param("ba", [0.5, 0.89, 0.91], r"<think>bac,acd!wait acd!</think>\boxed{a}", id="miss-then-redo"),
-        pytest.param("ba", [0.034], r"<think>bac,</think>\boxed{b}", id="gives-up-after-one-miss"),
-        pytest.param("bca", [0.036, 0.069], r"<think>bac,cdb,</think>\boxed{c}", id="gives-up-after-two"),
-        pytest.param("bcda", [0.036, 0.071, 0.106, 0.91], r"<think>bac,cdb,dba,acd!</think>\boxed{a}", id="persists"),
+        pytest.param("ab", [0.88], r"<think>acd!</think>\boxed{a}", id="hit-at-once"),
+        pytest.param("ba", [0.5, 0.87, 0.9], r"<think>bac,acd!wait acd!</think>\boxed{a}", id="miss-then-redo"),
+        pytest.param("ba", [0.09], r"<think>bac,</think>\boxed{b}", id="gives-up-after-one-miss"),
+        pytest.param("bca", [0.1, 0.09], r"<think>bac,cdb,</think>\boxed{c}", id="gives-up-after-two"),
+        pytest.param("bcda", [0.1, 0.1, 0.1, 0.9], r"<think>bac,cdb,dba,acd!</think>\boxed{a}", id="persists"),
         pytest.param("ab", [0.0] * 16, rf"<think>acd!{'wait acd!' * 16}</think>\boxed{{a}}", id="redoes-16-times"),
     ],
 )
@@ -204,9 +204,13 @@ def test_lessons_go_from_trials_on_easy_problems_to_traces_on_all():
     assert are_traces == [{False}, {False}, {False}, {True}]
 
 
-def test_trials_are_one_per_letter_and_often_hits():
+def test_trials_are_few_and_one_of_them_is_a_hit():
     from laser_verl.data.make_tiny_base import trials
 
-    # below 0.25 the guess is the answer, a
-    rng = ScriptedRandom("bacd", [0.25, 0.3, 0.24, 0.9])
-    assert trials(Problem(FOUR, 3, "easy"), rng) == "<think>bac,acd!acd!dba,"
+    rng = ScriptedRandom("bacd", [])
+    assert trials(Problem(FOUR, 3, "easy"), rng) == "<think>bac,acd!cdb,dba,"
+    rng = random.Random(0)
+    for problem in make_problems(20, seed=0):
+        text = trials(problem, rng).removeprefix("<think>")
+        assert len({text[at] for at in range(0, len(text), 4)}) == len(text) // 4 == min(6, len(problem.images))
+        assert text.count("!") == 1
