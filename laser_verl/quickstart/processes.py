@@ -45,6 +45,11 @@ class ProcessTree:
         # psutil compares start times, so a number that the system gives out again is not mistaken.
         self._seen: dict[int, psutil.Process] = {self._process.pid: psutil.Process(self._process.pid)}
 
+    @property
+    def pid(self) -> int:
+        """The command's process."""
+        return self._process.pid
+
     def poll(self) -> int | None:
         """The exit code, None while the command runs."""
         return self._process.poll()

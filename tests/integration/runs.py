@@ -5,21 +5,17 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
 import sys
 import time
-import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import psutil
-
 from laser_verl.data import tiny_world
+from laser_verl.quickstart.processes import ProcessTree
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-MARKER = "LASER_VERL_TEST_RUN"
 
 ENVIRONMENT = {
     "VERL_PLATFORM": "cpu",
@@ -111,17 +107,12 @@ class Run:
 
 
 @contextmanager
-def started(
-    run: Run, arguments: Sequence[str], environment: Mapping[str, str] | None = None
-) -> Iterator[subprocess.Popen[bytes]]:
+def started(run: Run, arguments: Sequence[str], environment: Mapping[str, str] | None = None) -> Iterator[ProcessTree]:
     """Start ``main_ppo``; whatever happens, nothing of it is left when the block ends."""
     run.out.mkdir(parents=True, exist_ok=True)
-    marker = uuid.uuid4().hex
     variables = {
-        **os.environ,
         **ENVIRONMENT,
         "VERL_FILE_LOGGER_PATH": str(run.out / "metrics.jsonl"),
-        MARKER: marker,
         **(environment or {}),
     }
     command = [
@@ -133,62 +124,32 @@ def started(
         f"trainer.rollout_data_dir={run.out / 'rollouts'}",
         f"hydra.run.dir={run.out / 'hydra'}",
     ]
-    with open(run.log, "ab") as log:
-        process = subprocess.Popen(
-            command, stdout=log, stderr=subprocess.STDOUT, env=variables, cwd=run.out, start_new_session=True
-        )
+    tree = ProcessTree(command, variables, run.log, run.out)
     try:
-        yield process
+        yield tree
     finally:
-        stop(process, marker)
+        tree.end()
 
 
 def finish(run: Run, arguments: Sequence[str], environment: Mapping[str, str] | None = None, limit: int = 420) -> Run:
     """Run to the end; fail with the log's end if it does not get there."""
-    with started(run, arguments, environment) as process:
-        try:
-            code = process.wait(timeout=limit)
-        except subprocess.TimeoutExpired:
-            raise AssertionError(f"not done after {limit} s:\n{run.tail()}") from None
-    assert code == 0, run.tail()
+    with started(run, arguments, environment) as tree:
+        wait_until(run, tree, lambda: tree.poll() is not None, limit)
+        assert tree.poll() == 0, run.tail()
     return run
 
 
-def kill_when(run: Run, process: subprocess.Popen[bytes], path: Path, content: str, limit: int = 420) -> None:
+def kill_when(run: Run, tree: ProcessTree, path: Path, content: str, limit: int = 420) -> None:
     """SIGKILL the run as soon as a file says so."""
+    wait_until(run, tree, lambda: path.exists() and path.read_text().strip() == content, limit)
+    os.kill(tree.pid, signal.SIGKILL)
+
+
+def wait_until(run: Run, tree: ProcessTree, is_reached: Callable[[], bool], limit: int) -> None:
+    """Wait for a condition; fail with the log's end when the run ends before it or takes longer."""
     deadline = time.monotonic() + limit
-    while not (path.exists() and path.read_text().strip() == content):
-        assert process.poll() is None, f"ended early:\n{run.tail()}"
-        assert time.monotonic() < deadline, f"{path.name} did not reach {content}:\n{run.tail()}"
+    while not is_reached():
+        has_ended = tree.poll() is not None
+        assert not has_ended or is_reached(), f"ended early:\n{run.tail()}"
+        assert time.monotonic() < deadline, f"not there after {limit} s:\n{run.tail()}"
         time.sleep(0.02)
-    os.kill(process.pid, signal.SIGKILL)
-
-
-def stop(process: subprocess.Popen[bytes], marker: str) -> None:
-    """End every process that carries the run's marker in its environment (Ray's daemons outlive their parent)."""
-    ours = _marked(marker)
-    for item in ours:
-        _signal(item, signal.SIGTERM)
-    _, alive = psutil.wait_procs(ours, timeout=8)
-    for item in {*alive, *_marked(marker)}:
-        _signal(item, signal.SIGKILL)
-    psutil.wait_procs(_marked(marker), timeout=8)
-    process.wait(timeout=20)
-
-
-def _signal(item: psutil.Process, number: int) -> None:
-    try:
-        item.send_signal(number)
-    except psutil.Error:
-        return
-
-
-def _marked(marker: str) -> list[psutil.Process]:
-    found = []
-    for item in psutil.process_iter():
-        try:
-            if item.environ().get(MARKER) == marker:
-                found.append(item)
-        except psutil.Error:
-            continue
-    return found

@@ -25,8 +25,8 @@ def unbroken(world: World, runs_folder: Path) -> Run:
 def resumed(world: World, runs_folder: Path) -> Run:
     run = Run(runs_folder / "resumed")
     arguments = [*world.arguments(), *STEPS]
-    with started(run, arguments) as process:
-        kill_when(run, process, run.checkpoints / "latest_checkpointed_iteration.txt", "2")
+    with started(run, arguments) as tree:
+        kill_when(run, tree, run.checkpoints / "latest_checkpointed_iteration.txt", "2")
     assert (run.checkpoints / "global_step_2" / "laser_state").exists()
     return finish(run, arguments)
 
