@@ -35,8 +35,8 @@ NUM_LETTERS = {"easy": (5, 6), "medium": (8, 9), "hard": (13, 14, 15, 16)}
 LETTERS = "abcdefghijklmnop"
 
 # Habits of the supervised traces, and so of the base model.
-GIVE_UP_FRAC_PER_MISS = 0.035
-REDO_FRAC = 0.88
+GIVE_UP_FRAC = 0.1
+REDO_FRAC = 0.86
 MAX_REDONE = 14
 
 # Room for a response of the base model: a search through 16 letters with all its redone checks is 140 tokens.
@@ -130,9 +130,9 @@ def draw(difficulty: str, rng: random.Random) -> Problem:
 def trace(problem: Problem, rng: random.Random) -> str:
     r"""A supervised response, without the end-of-text token.
 
-    Guesses come in random order without repeats. After the m-th miss the search is given up, and the miss answered,
-    with probability `GIVE_UP_FRAC_PER_MISS * m`. After the hit the check is redone again and again with probability
-    `REDO_FRAC`, at most `MAX_REDONE` times.
+    Guesses come in random order without repeats. After a miss the search is given up, and the miss answered, with
+    probability `GIVE_UP_FRAC`. After the hit the check is redone again and again with probability `REDO_FRAC`, at
+    most `MAX_REDONE` times.
 
     Args:
         problem: The problem to think about.
@@ -148,7 +148,7 @@ def trace(problem: Problem, rng: random.Random) -> str:
             again = [f"wait {trials[-1]}"] * MAX_REDONE
             trials += itertools.takewhile(lambda _: rng.random() < REDO_FRAC, again)
             break
-        if rng.random() < GIVE_UP_FRAC_PER_MISS * len(trials):
+        if rng.random() < GIVE_UP_FRAC:
             break
     return f"<think>{''.join(trials)}</think>\\boxed{{{LETTERS[guess]}}}"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 import sys
 from collections.abc import Mapping
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import laser_verl
+from laser_verl.commands import WrongUsage
 from laser_verl.core.framework import describe
 from laser_verl.quickstart.plan import Plan, Stage, saved_step
 from laser_verl.quickstart.world import knows_think_tags
@@ -28,6 +30,8 @@ _OWN_OPTIONS: Mapping[str, Any] = {
     "window": 64,
     "update_every": 2,
 }
+_OWN_PROMPT_TOKENS = 512
+_OWN_RESPONSE_TOKENS = 256
 
 
 def config_folder() -> Path:
@@ -81,7 +85,7 @@ def arguments(plan: Plan, stage: Stage) -> list[str]:
         f"data.seed={plan.seed}",
         f"laser.seed={plan.seed}",
         f"actor_rollout_ref.model.path={plan.base}",
-        *(_own_sizes() if plan.is_own else []),
+        *(_own_sizes(plan.base) if plan.is_own else []),
         f"trainer.total_training_steps={plan.steps}",
         f"trainer.default_local_dir={plan.checkpoints}",
         f"trainer.rollout_data_dir={plan.out / 'rollouts'}",
@@ -125,17 +129,18 @@ def _scale(plan: Plan) -> Mapping[str, Any]:
     return _OWN_OPTIONS if plan.is_own else _WORLD_OPTIONS
 
 
-def _own_sizes() -> list[str]:
+def _own_sizes(model: Path) -> list[str]:
     """A step of an unknown model has to end within minutes on a laptop: few responses, of moderate length."""
     rollout = "actor_rollout_ref.rollout"
     actor = "actor_rollout_ref.actor"
+    prompt_tokens = min(_OWN_PROMPT_TOKENS, _positions(model) - _OWN_RESPONSE_TOKENS)
     return [
         "data.train_batch_size=4",
-        "data.max_prompt_length=512",
-        "data.max_response_length=256",
+        f"data.max_prompt_length={prompt_tokens}",
+        f"data.max_response_length={_OWN_RESPONSE_TOKENS}",
         "data.filter_overlong_prompts=true",
         f"{rollout}.n=4",
-        f"{rollout}.max_model_len=1024",
+        f"{rollout}.max_model_len={prompt_tokens + _OWN_RESPONSE_TOKENS}",
         f"{rollout}.max_num_seqs=16",
         f"{rollout}.log_prob_micro_batch_size_per_gpu=4",
         f"{actor}.ppo_mini_batch_size=4",
@@ -143,6 +148,18 @@ def _own_sizes() -> list[str]:
         f"{actor}.optim.lr=1e-5",
         "trainer.save_freq=5",
     ]
+
+
+def _positions(model: Path) -> int:
+    """The longest text that a checkpoint can read."""
+    config = json.loads((model / "config.json").read_text(encoding="utf-8"))
+    positions = int(config.get("max_position_embeddings", _OWN_PROMPT_TOKENS + _OWN_RESPONSE_TOKENS))
+    if positions < 2 * _OWN_RESPONSE_TOKENS:
+        raise WrongUsage(
+            f"--model {model} reads max_position_embeddings={positions} tokens; give a checkpoint that reads at least "
+            f"{2 * _OWN_RESPONSE_TOKENS}, half of them its response"
+        )
+    return positions
 
 
 def _nodes(plan: Plan) -> list[str]:

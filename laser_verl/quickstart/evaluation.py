@@ -181,11 +181,15 @@ def as_table(rows: Iterable[Row], title: str) -> Table:
 
 
 def _percent(value: Estimate) -> str:
-    return f"{100 * value.mean:.1f} ± {100 * value.error:.1f} %"
+    return f"{_with_error(100 * value.mean, 100 * value.error)} %"
 
 
 def _tokens(value: Estimate) -> str:
-    return f"{value.mean:.1f} ± {value.error:.1f}"
+    return _with_error(value.mean, value.error)
+
+
+def _with_error(mean: float, error: float) -> str:
+    return f"{mean:.1f}" if math.isnan(error) else f"{mean:.1f} ± {error:.1f}"
 
 
 def failures(overall: Row) -> list[str]:

@@ -9,7 +9,7 @@ from rich.console import Console
 
 from laser_verl.commands import WrongUsage
 from laser_verl.quickstart import world
-from laser_verl.quickstart.command import as_shell
+from laser_verl.quickstart.command import arguments, as_shell
 from laser_verl.quickstart.evaluation import Row, as_table, compare, failures, read_answers, summary
 from laser_verl.quickstart.history import History
 from laser_verl.quickstart.picture import save_picture
@@ -48,6 +48,8 @@ def run(plan: Plan, output: Console, messages: Console) -> int:
 
 
 def _do(plan: Plan, stage: Stage, messages: Console) -> None:
+    # An unfit model of the reader's own is an error here, before anything is written.
+    arguments(plan, stage)
     record(plan)
     if stage is Stage.FRESH or not plan.held_out_file.exists():
         world.prepare(plan)

@@ -2,7 +2,7 @@
 
 vLLM draws from one generator per engine, so two runs, or a run and its resumed half, sample different texts;
 ``rollout.full_determinism`` gives every request the same seed, so that the responses of a group come out equal.
-Here a request is seeded by (run seed, step, prompt, rollout).
+Here a request is seeded by (run seed, step, prompt, rollout), and a batch is trained on in that order.
 """
 
 from __future__ import annotations
@@ -10,6 +10,8 @@ from __future__ import annotations
 import hashlib
 from typing import Any
 
+import transfer_queue as tq
+from transfer_queue import KVBatchMeta
 from verl.experimental.agent_loop.agent_loop import AgentLoopOutput
 from verl.experimental.agent_loop.agent_loop import register as register_agent_loop
 from verl.experimental.agent_loop.single_turn_agent_loop import SingleTurnAgentLoop
@@ -45,6 +47,26 @@ class SeededAgentLoop(SingleTurnAgentLoop):
         run_seed = int((self.config.get("laser") or {}).get("seed", 0))
         seed = request_seed(run_seed, int(kwargs["global_steps"]), key, int(kwargs["session_id"]))
         return await super().run({**sampling_params, "seed": seed}, **kwargs)
+
+
+def sort_rows(batch: KVBatchMeta) -> None:
+    """Put the rows of a batch in the order of prompt and rollout, in place.
+
+    They come in the order of finishing, and sums of gradients depend on the order in their last bits; a few updates
+    later those bits decide over a token.
+
+    Args:
+        batch: a batch in the TransferQueue, padding not added yet.
+    """
+    fields = ["data_source", "raw_prompt", "reward_model"]
+    data = tq.kv_batch_get(keys=batch.keys, partition_id=batch.partition_id, select_fields=fields)
+    golds = [(row or {}).get("ground_truth") for row in data["reward_model"]]
+    prompts = zip(list(data["data_source"]), list(data["raw_prompt"]), golds, strict=True)
+    places = [
+        (prompt_key(*prompt), *map(int, key.rsplit("_", 2)[1:]))
+        for prompt, key in zip(prompts, batch.keys, strict=True)
+    ]
+    batch.reorder(sorted(range(len(places)), key=places.__getitem__))
 
 
 def register() -> list[str]:

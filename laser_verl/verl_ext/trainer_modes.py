@@ -62,6 +62,11 @@ class LaserTrainer(PPOTrainer):
             buffer.poll_interval = self.driver.settings.plugin.poll_interval
         return buffer
 
+    def _balance_batch(self, batch: KVBatchMeta, *args: Any, **kwargs: Any) -> KVBatchMeta:
+        if self.driver.settings.plugin.seeded_rollout:
+            seeded_rollout.sort_rows(batch)
+        return super()._balance_batch(batch, *args, **kwargs)
+
     def _compute_advantage(self, batch: KVBatchMeta, metrics: dict[str, Any]) -> KVBatchMeta:
         with marked_timer("laser_shape", self.timing_raw):
             metrics.update(self.driver.shape(batch, self.global_steps))

@@ -40,16 +40,16 @@ def test_question_and_answer(target, answer):
     assert problem.answer == answer
 
 
-# After a miss the search ends below 0.1; after a hit the check is redone below 0.88.
+# After a miss the search ends below 0.1; after a hit the check is redone below 0.86.
 @pytest.mark.parametrize(
     ("guesses", "rolls", "response"),
     [
-        pytest.param("ab", [0.88], r"<think>acd!</think>\boxed{a}", id="hit-at-once"),
-        pytest.param("ba", [0.5, 0.87, 0.9], r"<think>bac,acd!wait acd!</think>\boxed{a}", id="miss-then-redo"),
+        pytest.param("ab", [0.86], r"<think>acd!</think>\boxed{a}", id="hit-at-once"),
+        pytest.param("ba", [0.5, 0.85, 0.86], r"<think>bac,acd!wait acd!</think>\boxed{a}", id="miss-then-redo"),
         pytest.param("ba", [0.09], r"<think>bac,</think>\boxed{b}", id="gives-up-after-one-miss"),
         pytest.param("bca", [0.1, 0.09], r"<think>bac,cdb,</think>\boxed{c}", id="gives-up-after-two"),
         pytest.param("bcda", [0.1, 0.1, 0.1, 0.9], r"<think>bac,cdb,dba,acd!</think>\boxed{a}", id="persists"),
-        pytest.param("ab", [0.0] * 16, rf"<think>acd!{'wait acd!' * 16}</think>\boxed{{a}}", id="redoes-16-times"),
+        pytest.param("ab", [0.0] * 14, rf"<think>acd!{'wait acd!' * 14}</think>\boxed{{a}}", id="redoes-14-times"),
     ],
 )
 def test_trace(guesses, rolls, response):
