@@ -39,6 +39,9 @@ CHAT_TEMPLATE = (
 # Few, so that hits are not too rare to learn what they are.
 NUM_TRIALS = 6
 
+# More letters than the world asks for: what was looked up among 16 letters is easily found among 10.
+NUM_LETTERS = {"easy": (5, 6), "medium": (8, 9), "hard": (13, 14, 15, 16)}
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -158,7 +161,7 @@ def batches(tokenizer: PreTrainedTokenizerBase, settings: Settings) -> Iterator[
     while True:
         done_frac = num_batches / settings.num_steps
         num_difficulties = 1 + (done_frac >= settings.medium_from_frac) + (done_frac >= settings.hard_from_frac)
-        problems = [tiny_world.draw(rng.choice(DIFFICULTIES[:num_difficulties]), rng) for _ in range(size)]
+        problems = [tiny_world.draw(rng.choice(DIFFICULTIES[:num_difficulties]), rng, NUM_LETTERS) for _ in range(size)]
         if done_frac < settings.traces_from_frac:
             responses = [trials(problem, rng) for problem in problems]
         else:

@@ -14,11 +14,18 @@ pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.timeout(900
 
 
 @pytest.fixture
-def two_nodes(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+def run(runs_folder: Path) -> Run:
+    return Run(runs_folder / "two_nodes")
+
+
+@pytest.fixture
+def two_nodes(monkeypatch: pytest.MonkeyPatch, run: Run) -> Iterator[str]:
+    """The address of a cluster whose nodes, unlike those that a run starts itself, have their own environment."""
     from ray.cluster_utils import Cluster
 
-    for name, value in ENVIRONMENT.items():
+    for name, value in {**ENVIRONMENT, "VERL_FILE_LOGGER_PATH": str(run.out / "metrics.jsonl")}.items():
         monkeypatch.setenv(name, value)
+    monkeypatch.delenv("RAY_ADDRESS")
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 16, "num_gpus": 1})
     try:
         cluster.add_node(num_cpus=16, num_gpus=1)
@@ -28,7 +35,7 @@ def two_nodes(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
         cluster.shutdown()
 
 
-def test_two_ray_nodes(world: World, runs_folder: Path, two_nodes: str) -> None:
+def test_two_ray_nodes(world: World, run: Run, two_nodes: str) -> None:
     arguments = [
         *world.arguments(),
         *LASER_D,
@@ -39,5 +46,5 @@ def test_two_ray_nodes(world: World, runs_folder: Path, two_nodes: str) -> None:
         "ray_kwargs.ray_init.include_dashboard=null",
         f"+ray_kwargs.ray_init.address={two_nodes}",
     ]
-    run = finish(Run(runs_folder / "two_nodes"), arguments)
+    finish(run, arguments)
     assert_laser_d_trained(run, "sync")
