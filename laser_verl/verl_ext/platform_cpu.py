@@ -162,6 +162,7 @@ def register() -> list[str]:
     os.environ.setdefault("VERL_ENGINE_DEVICE", "cuda")
     compat.answer_version_of_vllm()
     wrapt.when_imported("verl.utils.distributed")(compat.use_one_gloo_backend)
+    wrapt.when_imported("verl.workers.engine.fsdp.transformer_impl")(compat.offload_without_pinned_memory)
     return ["cpu"]
 
 
