@@ -2,7 +2,11 @@ r"""Make the base model of the miniature world from scratch, by supervised train
 
     python -m laser_verl.data.make_tiny_base --out FOLDER
 
-TODO figures
+makes the weights that ship with the package, in five minutes on one core, and ends with
+
+    easy: accuracy_frac 0.797, mean_tokens 45.153, malformed_frac 0.000
+    medium: accuracy_frac 0.687, mean_tokens 43.633, malformed_frac 0.000
+    hard: accuracy_frac 0.463, mean_tokens 42.863, malformed_frac 0.007
 """
 
 from __future__ import annotations
@@ -39,9 +43,6 @@ CHAT_TEMPLATE = (
 # Few, so that hits are not too rare to learn what they are.
 NUM_TRIALS = 6
 
-# More letters than the world asks for: what was looked up among 16 letters is easily found among 10.
-NUM_LETTERS = {"easy": (5, 6), "medium": (8, 9), "hard": (13, 14, 15, 16)}
-
 
 @dataclass(frozen=True)
 class Settings:
@@ -54,6 +55,7 @@ class Settings:
     Attributes:
         num_steps: Updates in all.
         batch_size: Texts per update.
+        usual_num_tokens: Tokens of a response, roughly; the loss is divided by them, and gradients clipped at norm 1.
         num_batches_sorted: Batches whose texts are sorted by length together, which saves padding.
         matrix_lr: Peak learning rate of Muon for the matrices of the layers. AdamW alone needs several times the steps
             to find the two lookups that a trial consists of.
@@ -68,15 +70,16 @@ class Settings:
         seed: Seed of the weights and of the texts.
     """
 
-    num_steps: int = 1600
+    num_steps: int = 2200
     batch_size: int = 64
+    usual_num_tokens: int = 30
     num_batches_sorted: int = 20
     matrix_lr: float = 0.02
     other_lr: float = 0.003
     warmup_steps: int = 50
     medium_from_frac: float = 0.1
     hard_from_frac: float = 0.2
-    traces_from_frac: float = 0.55
+    traces_from_frac: float = 0.6
     sharpness: float = 1.15
     seed: int = 0
 
@@ -161,7 +164,7 @@ def batches(tokenizer: PreTrainedTokenizerBase, settings: Settings) -> Iterator[
     while True:
         done_frac = num_batches / settings.num_steps
         num_difficulties = 1 + (done_frac >= settings.medium_from_frac) + (done_frac >= settings.hard_from_frac)
-        problems = [tiny_world.draw(rng.choice(DIFFICULTIES[:num_difficulties]), rng, NUM_LETTERS) for _ in range(size)]
+        problems = [tiny_world.draw(rng.choice(DIFFICULTIES[:num_difficulties]), rng) for _ in range(size)]
         if done_frac < settings.traces_from_frac:
             responses = [trials(problem, rng) for problem in problems]
         else:
@@ -212,9 +215,10 @@ def train(
         hidden = model.model(input_ids=ids[:, :-1]).last_hidden_state[is_target]
         loss_sum = cross_entropy(model.lm_head(hidden), ids[:, 1:][is_target], reduction="sum")
         model.zero_grad()
-        # Not the mean per token: batches are sorted by length, so it would favour the tokens of short traces, and with
-        # them giving up early.
-        (loss_sum / settings.batch_size).backward()
+        # Not divided by the tokens of this batch: batches are sorted by length, so that would favour the tokens of
+        # short traces, and with them giving up early.
+        (loss_sum / (settings.batch_size * settings.usual_num_tokens)).backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         for stepper in (*optimizers, *schedules):
             stepper.step()
         if (step + 1) % 100 == 0:
@@ -267,7 +271,7 @@ def main(
     model.save_pretrained(out)
     tokenizer.save_pretrained(out)
     for difficulty in DIFFICULTIES:
-        problems = [p for p in tiny_world.make_problems(500, seed=0) if p.difficulty == difficulty]
+        problems = [p for p in tiny_world.make_problems(300, seed=0) if p.difficulty == difficulty]
         figures = evaluate(model, tokenizer, problems)
         typer.echo(f"{difficulty}: " + ", ".join(f"{name} {value:.3f}" for name, value in figures.items()))
 

@@ -22,7 +22,7 @@ import math
 import random
 import re
 import shutil
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,7 +31,7 @@ DIFFICULTIES = ("easy", "medium", "hard")
 
 # Numbers of letters. Easy stops at 5 because 3 and 4 letters have 114 distinct problems between them, too few for
 # training and held-out problems to be disjoint.
-NUM_LETTERS = {"easy": (5, 6), "medium": (7, 8), "hard": (9, 10)}
+NUM_LETTERS = {"easy": (5, 6), "medium": (8, 9), "hard": (13, 14, 15, 16)}
 LETTERS = "abcdefghijklmnop"
 
 # Habits of the supervised traces, and so of the base model.
@@ -120,18 +120,9 @@ def make_problems(num_per_difficulty: int, seed: int, exclude: Iterable[Problem]
     return problems
 
 
-def draw(difficulty: str, rng: random.Random, num_letters_of: Mapping[str, Sequence[int]] = NUM_LETTERS) -> Problem:
-    """Draw one problem of a difficulty, without regard to what was drawn before.
-
-    Args:
-        difficulty: One of `DIFFICULTIES`.
-        rng: Source of chance.
-        num_letters_of: Numbers of letters to choose from, per difficulty.
-
-    Returns:
-        The problem.
-    """
-    num_letters = rng.choice(num_letters_of[difficulty])
+def draw(difficulty: str, rng: random.Random) -> Problem:
+    """Draw one problem of a difficulty, without regard to what was drawn before."""
+    num_letters = rng.choice(NUM_LETTERS[difficulty])
     images = tuple(rng.sample(range(num_letters), num_letters))
     return Problem(images, rng.randrange(num_letters), difficulty)
 

@@ -92,7 +92,7 @@ def test_problems_are_interleaved_distinct_and_of_their_size():
         assert sorted(problem.images) == list(range(len(problem.images)))
         assert problem.target in problem.images
     sizes = {d: {len(p.images) for p in problems if p.difficulty == d} for d in DIFFICULTIES}
-    assert sizes == {"easy": {5, 6}, "medium": {7, 8}, "hard": {9, 10}}
+    assert sizes == {"easy": {5, 6}, "medium": {8, 9}, "hard": {13, 14, 15, 16}}
 
 
 def test_problems_depend_on_the_seed_alone():
