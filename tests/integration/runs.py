@@ -131,7 +131,7 @@ def started(run: Run, arguments: Sequence[str], environment: Mapping[str, str] |
         tree.end()
 
 
-def finish(run: Run, arguments: Sequence[str], environment: Mapping[str, str] | None = None, limit: int = 420) -> Run:
+def finish(run: Run, arguments: Sequence[str], environment: Mapping[str, str] | None = None, limit: int = 1200) -> Run:
     """Run to the end; fail with the log's end if it does not get there."""
     with started(run, arguments, environment) as tree:
         wait_until(run, tree, lambda: tree.poll() is not None, limit)
@@ -139,7 +139,7 @@ def finish(run: Run, arguments: Sequence[str], environment: Mapping[str, str] | 
     return run
 
 
-def kill_when(run: Run, tree: ProcessTree, path: Path, content: str, limit: int = 420) -> None:
+def kill_when(run: Run, tree: ProcessTree, path: Path, content: str, limit: int = 1200) -> None:
     """SIGKILL the run as soon as a file says so."""
     wait_until(run, tree, lambda: path.exists() and path.read_text().strip() == content, limit)
     os.kill(tree.pid, signal.SIGKILL)

@@ -8,7 +8,7 @@ import pytest
 
 from tests.integration.runs import LASER_D, PROMPTS_A_STEP, ROLLOUTS, SEEDED, Run, World, finish
 
-pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.timeout(2700)]
 
 ROWS = PROMPTS_A_STEP * ROLLOUTS
 KL_IN_REWARD = ("algorithm.use_kl_in_reward=true", "algorithm.kl_ctrl.kl_coef=0.01")

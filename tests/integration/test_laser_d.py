@@ -10,7 +10,7 @@ import pytest
 from laser_verl.core.state import load_state
 from tests.integration.runs import LASER_D, PROMPTS_A_STEP, ROLLOUTS, SEEDED, Run, World, finish, kill_when, started
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(2700)]
 
 STEPS = ("trainer.total_training_steps=4", "trainer.save_freq=2", *SEEDED, *LASER_D)
 

@@ -8,7 +8,7 @@ import pytest
 
 from tests.integration.runs import LASER_D, PROMPTS_A_STEP, ROLLOUTS, SEEDED, Run, World, finish
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(2700)]
 
 
 def assert_laser_d_trained(run: Run, mode: str, steps: tuple[int, ...] = (1, 2)) -> None:

@@ -10,7 +10,7 @@ import pytest
 from tests.integration.runs import ENVIRONMENT, LASER_D, SEEDED, Run, World, finish
 from tests.integration.test_modes import assert_laser_d_trained
 
-pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.timeout(2700)]
 
 
 @pytest.fixture

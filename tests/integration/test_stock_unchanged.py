@@ -9,7 +9,7 @@ import pytest
 from laser_verl.data import tiny_world
 from tests.integration.runs import REPOSITORY, Run, World, finish
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(2700)]
 
 HERE = Path(__file__).parent
 

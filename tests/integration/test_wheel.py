@@ -14,7 +14,7 @@ import pytest
 
 import laser_verl
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(2700)]
 
 LOCK = Path(__file__).resolve().parents[2] / "requirements" / "cpu.lock"
 # What verl brings: heavy, and not needed by the commands tested here.
