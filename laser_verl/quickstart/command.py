@@ -59,6 +59,9 @@ def environment(plan: Plan, number: int) -> dict[str, str]:
         "HF_HUB_OFFLINE": "1",
         "RAY_USAGE_STATS_ENABLED": "0",
     }
+    if plan.nodes == 1:
+        # not a cluster that somebody else started on this machine
+        variables["RAY_ADDRESS"] = "local"
     return variables
 
 

@@ -13,7 +13,7 @@ from typing import Any
 from laser_verl.commands import WrongUsage
 
 SETTINGS_FILE = "quickstart.json"
-STEPS_OF_THE_WORLD = 100
+STEPS_OF_THE_WORLD = 50
 STEPS_OF_OWN_MODEL = 10
 
 
