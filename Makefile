@@ -46,6 +46,8 @@ help:
 setup: $(SELF_STAMP)
 
 python-version:
+	@[ "$$(uname -sm)" = 'Linux x86_64' ] || \
+	  { echo "this is $$(uname -sm); the CPU stack of requirements/cpu.lock is for Linux x86_64 (a container of it will do)"; exit 1; }
 	@command -v $(PYTHON) > /dev/null || \
 	  { echo 'PYTHON=$(PYTHON) is not a command; name a Python 3.11 or 3.12, e.g. make setup PYTHON=python3.11'; exit 1; }
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; v in ((3, 11), (3, 12)) or sys.exit(f"PYTHON=$(PYTHON) is Python {v[0]}.{v[1]}; \

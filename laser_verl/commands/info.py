@@ -25,9 +25,9 @@ _WITHOUT_VERL = (
     "verl is not installed, so nothing is registered and nothing can be trained; methods, simulate and targets work "
     "without it. To train: pip install 'verl>=0.9.1,<0.10'"
 )
-_NOT_LOADED = (
-    "verl does not load laser_verl by itself, since it is on the path but not installed; pip install it, or set "
-    f"VERL_USE_EXTERNAL_MODULES={_REGISTER}"
+NOT_LOADED = (
+    "verl does not load laser_verl by itself, since it is on the path but not installed or VERL_USE_EXTERNAL_PLUGINS "
+    f"leaves it out; pip install it and unset that, or set VERL_USE_EXTERNAL_MODULES={_REGISTER}"
 )
 
 
@@ -42,7 +42,7 @@ def gather() -> dict[str, Any]:
     if versions["verl"] is None:
         return {"versions": versions, "registered": {}, "failed": {}, "notes": [_WITHOUT_VERL]}
     registered, failed = _registrations()
-    notes = [] if _is_loaded_by_verl() else [_NOT_LOADED]
+    notes = [] if is_loaded_by_verl() else [NOT_LOADED]
     return {"versions": versions, "registered": registered, "failed": failed, "notes": notes}
 
 
@@ -69,10 +69,12 @@ def _version(package: str) -> str | None:
     return None
 
 
-def _is_loaded_by_verl() -> bool:
+def is_loaded_by_verl() -> bool:
     """Whether verl finds the plugin by itself, in the driver and in every Ray worker."""
     is_entry_point = any(entry.value == _REGISTER for entry in metadata.entry_points(group="verl.plugins"))
-    return is_entry_point or _REGISTER in os.environ.get("VERL_USE_EXTERNAL_MODULES", "").split(",")
+    policy = os.environ.get("VERL_USE_EXTERNAL_PLUGINS", "auto").strip().lower()
+    is_allowed = policy == "auto" or "laser_verl" in map(str.strip, policy.split(","))
+    return (is_entry_point and is_allowed) or _REGISTER in os.environ.get("VERL_USE_EXTERNAL_MODULES", "").split(",")
 
 
 def _registrations() -> tuple[dict[str, list[str]], dict[str, str]]:

@@ -189,14 +189,15 @@ def to_rows(problems: Sequence[Problem], split: str) -> list[dict[str, Any]]:
 
 
 def write_parquet(rows: Sequence[dict[str, Any]], path: str | Path) -> Path:
-    """Write rows to a parquet file, making its folder where needed, and return the path."""
+    """Write rows to a parquet file, whole or not at all, making its folder where needed, and return the path."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    pq.write_table(pa.Table.from_pylist(list(rows)), path)
-    return path
+    scratch = path.with_name(f".{path.name}.part")
+    pq.write_table(pa.Table.from_pylist(list(rows)), scratch)
+    return scratch.replace(path)
 
 
 def base_path() -> Path:

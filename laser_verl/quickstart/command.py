@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from hydra.core.override_parser.types import Quote, QuotedString
+
 import laser_verl
 from laser_verl.commands import WrongUsage
 from laser_verl.core.framework import describe
-from laser_verl.quickstart.plan import Plan, Stage, saved_step
+from laser_verl.quickstart.plan import Plan, Stage
 from laser_verl.quickstart.world import knows_think_tags
 
 # Options of methods on the scale of the miniature world; a method gets those that it has.
@@ -41,19 +44,19 @@ def config_folder() -> Path:
     return inside if inside.is_dir() else package.parent / "configs"
 
 
-def environment(plan: Plan, number: int) -> dict[str, str]:
+def environment(plan: Plan, metrics: Path) -> dict[str, str]:
     """The variables that the training needs besides those of the shell.
 
     Args:
         plan: The plan.
-        number: Which start of the run this is, from 0; each has its own metrics file.
+        metrics: File for verl's file logger.
 
     Returns:
         Names and values.
     """
     variables = {
         "VERL_PLATFORM": "cpu",
-        "VERL_FILE_LOGGER_PATH": str(plan.metrics / f"{number:03d}.jsonl"),
+        "VERL_FILE_LOGGER_PATH": str(metrics),
         "VLLM_CPU_KVCACHE_SPACE": "4" if plan.is_own else "1",
         "HYDRA_FULL_ERROR": "1",
         "HF_HUB_OFFLINE": "1",
@@ -75,46 +78,69 @@ def arguments(plan: Plan, stage: Stage) -> list[str]:
     Returns:
         The words of the command line.
     """
-    trainer = [sys.executable, "-m", "verl.trainer.main_ppo"]
-    if plan.nodes > 1:
-        trainer = [sys.executable, "-m", "laser_verl.quickstart.nodes", str(plan.nodes), *trainer]
-    return [
-        *trainer,
-        f"--config-path={config_folder()}",
-        "--config-name=quickstart",
-        *_method(plan),
-        f"data.train_files={plan.train_file}",
-        f"data.val_files={plan.held_out_file}",
-        f"data.seed={plan.seed}",
-        f"laser.seed={plan.seed}",
-        f"actor_rollout_ref.model.path={plan.base}",
-        *(_own_sizes(plan.base) if plan.is_own else []),
-        f"trainer.total_training_steps={plan.steps}",
-        f"trainer.default_local_dir={plan.checkpoints}",
-        f"trainer.rollout_data_dir={plan.out / 'rollouts'}",
-        f"trainer.validation_data_dir={plan.answers(0).parent}",
-        f"hydra.run.dir={plan.out / 'hydra'}",
-        *_nodes(plan),
-        *_evaluations(plan, stage),
-    ]
+    return [*_program(plan), *_settings(plan), *_outputs(plan.out), *_evaluations(plan, stage)]
 
 
-def as_shell(plan: Plan, stage: Stage, number: int) -> str:
-    """The command line as text that can be pasted into a shell and changed by hand.
+def as_shell(plan: Plan) -> str:
+    """The whole training as text to be pasted into a shell and changed by hand.
 
     Args:
         plan: The plan.
-        stage: Where the run stands.
-        number: Which start of the run this is.
 
     Returns:
-        One command over several lines.
+        One command over several lines. It writes to a folder of its own, so that it starts from step 0 and leaves the
+        results of the quickstart alone.
     """
-    variables = [f"{name}={shlex.quote(value)}" for name, value in environment(plan, number).items()]
-    words = [shlex.quote(word) for word in arguments(plan, stage)]
-    program = next(at for at, word in enumerate(words) if word.startswith("--config-path"))
-    lines = [" ".join(variables), " ".join(words[:program]), *words[program:]]
+    by_hand = plan.out / "by_hand"
+    variables = [f"{name}={shlex.quote(value)}" for name, value in environment(plan, by_hand / "metrics.jsonl").items()]
+    settings = [*_settings(plan), *_outputs(by_hand)]
+    lines = [
+        f"mkdir -p {shlex.quote(str(by_hand))} &&",
+        " ".join(variables),
+        shlex.join(_program(plan)),
+        *map(shlex.quote, settings),
+    ]
     return " \\\n  ".join(lines)
+
+
+def _program(plan: Plan) -> list[str]:
+    trainer = [sys.executable, "-m", "verl.trainer.main_ppo"]
+    if plan.nodes > 1:
+        trainer = [sys.executable, "-m", "laser_verl.quickstart.nodes", str(plan.nodes), *trainer]
+    return trainer
+
+
+def _settings(plan: Plan) -> list[str]:
+    return [
+        f"--config-path={config_folder()}",
+        "--config-name=quickstart",
+        *_method(plan),
+        _path("data.train_files", plan.train_file),
+        _path("data.val_files", plan.held_out_file),
+        f"data.seed={plan.seed}",
+        f"laser.seed={plan.seed}",
+        _path("actor_rollout_ref.model.path", plan.base),
+        *(_own_sizes(plan.base) if plan.is_own else []),
+        f"trainer.total_training_steps={plan.steps}",
+        *_nodes(plan),
+    ]
+
+
+def _outputs(folder: Path) -> list[str]:
+    return [
+        _path("trainer.default_local_dir", folder / "checkpoints"),
+        _path("trainer.rollout_data_dir", folder / "rollouts"),
+        _path("trainer.validation_data_dir", folder / "evaluation"),
+        _path("hydra.run.dir", folder / "hydra"),
+    ]
+
+
+def _path(key: str, path: Path) -> str:
+    """An override that Hydra reads as this very path, whatever is in its name."""
+    text = str(path)
+    if re.fullmatch(r"[A-Za-z0-9/._-]+", text):
+        return f"{key}={text}"
+    return f"{key}={QuotedString(text, Quote.single).with_quotes()}"
 
 
 def _method(plan: Plan) -> list[str]:
@@ -156,7 +182,9 @@ def _own_sizes(model: Path) -> list[str]:
 def _positions(model: Path) -> int:
     """The longest text that a checkpoint can read."""
     config = json.loads((model / "config.json").read_text(encoding="utf-8"))
-    positions = int(config.get("max_position_embeddings", _OWN_PROMPT_TOKENS + _OWN_RESPONSE_TOKENS))
+    # multimodal checkpoints keep those of their language model apart
+    found = config.get("max_position_embeddings") or config.get("text_config", {}).get("max_position_embeddings")
+    positions = int(found or _OWN_PROMPT_TOKENS + _OWN_RESPONSE_TOKENS)
     if positions < 2 * _OWN_RESPONSE_TOKENS:
         raise WrongUsage(
             f"--model {model} reads max_position_embeddings={positions} tokens; give a checkpoint that reads at least "
@@ -179,5 +207,5 @@ def _nodes(plan: Plan) -> list[str]:
 
 def _evaluations(plan: Plan, stage: Stage) -> list[str]:
     if stage is Stage.EVALUATE:
-        return ["trainer.val_only=true"] if saved_step(plan) == plan.steps else []
-    return ["trainer.val_before_train=false"] if plan.answers(0).exists() else []
+        return ["trainer.val_only=true"]
+    return ["trainer.val_before_train=false"] if plan.is_evaluated(0) else []

@@ -106,7 +106,10 @@ def read_answers(path: Path, held_out: Sequence[dict[str, object]]) -> list[Answ
             row = json.loads(line)
             text, correct, tokens = row["input"], bool(row["acc"]), int(row["response_length"])
         except (ValueError, KeyError, TypeError) as error:
-            raise BadInput(f"{path}, line {number} is no response of an evaluation ({error}); delete it") from error
+            raise BadInput(
+                f"{path}, line {number} is no response of an evaluation ({error}); delete the run's folder and start "
+                "again"
+            ) from error
         source = exact.get(text) or next((name for question, name in questions if question in text), None)
         answers.append(Answer(source, correct, tokens))
     return answers

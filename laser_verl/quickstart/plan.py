@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
-from collections.abc import Mapping
+import shlex
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from laser_verl.commands import WrongUsage
+import psutil
+
+from laser_verl.commands import BadInput, WrongUsage
 
 SETTINGS_FILE = "quickstart.json"
 STEPS_OF_THE_WORLD = 50
 STEPS_OF_OWN_MODEL = 10
+MOST_NODES = 2
+
+# beside the interpreter, which is often not on the PATH
+_PROGRAM = str(Path(sys.executable).with_name("laser-verl"))
 
 
 class Stage(StrEnum):
@@ -35,7 +45,7 @@ class Plan:
         method: Registry name of the method.
         steps: Training steps, 1 or more.
         seed: Seed of the training problems, of their order and of the sampling.
-        nodes: Ray nodes, all on this machine; each holds one worker.
+        nodes: Ray nodes, 1 or 2, all on this machine; each holds one worker.
         model: The reader's own checkpoint, or None for the tiny reasoner.
         data: The reader's own verl parquet, or None for the problems of the miniature world.
     """
@@ -87,6 +97,11 @@ class Plan:
         """The evaluation at a step, one line per response."""
         return self.out / "evaluation" / f"{step}.jsonl"
 
+    def is_evaluated(self, step: int) -> bool:
+        """Whether the evaluation at a step is there, and not cut off as by a full disk."""
+        path = self.answers(step)
+        return path.exists() and path.read_bytes().endswith(b"\n")
+
     def settings(self) -> dict[str, Any]:
         """What has to be the same for a run to go on."""
         settings: dict[str, Any] = {"method": self.method, "steps": self.steps, "seed": self.seed, "nodes": self.nodes}
@@ -95,12 +110,17 @@ class Plan:
             "data": None if self.data is None else str(self.data),
         }
 
+    @property
+    def anew(self) -> str:
+        """What to do about files that are beyond repair."""
+        return f"delete {self.out} and start again"
+
     def command(self) -> str:
-        """The command line that starts, continues or shows this quickstart."""
+        """The command line that starts, continues or shows this quickstart, from any folder."""
         defaults = Plan(self.out, steps=STEPS_OF_OWN_MODEL if self.is_own else STEPS_OF_THE_WORLD).settings()
         given = {name: value for name, value in self.settings().items() if value != defaults[name]}
-        options = "".join(f" --{name} {value}" for name, value in given.items())
-        return f"laser-verl quickstart --out {self.out}{options}"
+        options = "".join(f" --{name} {shlex.quote(str(value))}" for name, value in given.items())
+        return f"{shlex.quote(_PROGRAM)} quickstart --out {shlex.quote(str(self.out))}{options}"
 
 
 def make_plan(
@@ -119,7 +139,7 @@ def make_plan(
         method: Registry name of a method.
         steps: Training steps; None means the default.
         seed: Any integer from 0.
-        nodes: Ray nodes, 1 to 8.
+        nodes: Ray nodes, 1 or 2.
         model: The reader's own checkpoint folder, given together with `data`.
         data: The reader's own parquet file.
 
@@ -137,6 +157,7 @@ def make_plan(
         raise WrongUsage(f"--method: {error.args[0]}") from error
     if (model is None) != (data is None):
         raise WrongUsage("--model and --data belong together: a checkpoint folder and the parquet file to train it on")
+    model, data = (None if path is None else path.expanduser().resolve() for path in (model, data))
     if model is not None and not (model / "config.json").is_file():
         raise WrongUsage(f"--model {model} has no config.json; give the folder of a Hugging Face checkpoint")
     if data is not None and not data.is_file():
@@ -147,9 +168,9 @@ def make_plan(
         method=method,
         steps=_within("steps", default if steps is None else steps, 1, 100_000),
         seed=_within("seed", seed, 0, 2**31 - 1),
-        nodes=_within("nodes", nodes, 1, 8),
-        model=None if model is None else model.expanduser().resolve(),
-        data=None if data is None else data.expanduser().resolve(),
+        nodes=_within("nodes", nodes, 1, MOST_NODES),
+        model=model,
+        data=data,
     )
 
 
@@ -171,6 +192,7 @@ def stage_of(plan: Plan) -> Stage:
 
     Raises:
         WrongUsage: If the folder holds anything else than this very quickstart.
+        BadInput: If a file that it needs to go on is damaged or missing.
     """
     recorded = plan.out / SETTINGS_FILE
     if not recorded.exists():
@@ -178,9 +200,15 @@ def stage_of(plan: Plan) -> Stage:
             raise WrongUsage(f"--out {plan.out} holds something else; name a new or empty folder")
         return Stage.FRESH
     _refuse_another(plan, json.loads(recorded.read_text(encoding="utf-8")))
-    if saved_step(plan) < plan.steps:
+    saved = saved_step(plan)
+    if saved > 0 and not plan.is_evaluated(0):
+        raise BadInput(
+            f"{plan.answers(0)} is missing or cut off, and the base model is evaluated before training only; "
+            f"{plan.anew}"
+        )
+    if saved < plan.steps:
         return Stage.RESUME
-    return Stage.FINISHED if plan.answers(plan.steps).exists() and plan.answers(0).exists() else Stage.EVALUATE
+    return Stage.FINISHED if plan.is_evaluated(plan.steps) else Stage.EVALUATE
 
 
 def _refuse_another(plan: Plan, recorded: Mapping[str, Any]) -> None:
@@ -195,10 +223,50 @@ def _refuse_another(plan: Plan, recorded: Mapping[str, Any]) -> None:
         )
 
 
+@contextmanager
+def alone_in(folder: Path) -> Iterator[int]:
+    """Keep every other quickstart out of a folder, which is made where needed.
+
+    Args:
+        folder: Folder of a run.
+
+    Yields:
+        A file descriptor; the folder stays closed to others for as long as any process has it open.
+
+    Raises:
+        WrongUsage: If another quickstart, or what is left of a killed one, is at work there.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = os.open(folder, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            at_work = ", ".join(str(pid) for pid in _working_in(folder)) or "of another user"
+            raise WrongUsage(
+                f"--out {folder} is in use by another quickstart or by what a killed one left running (processes "
+                f"{at_work}); wait for them, end them, or name another folder"
+            ) from error
+        yield lock
+    finally:
+        os.close(lock)
+
+
+def _working_in(folder: Path) -> list[int]:
+    found = psutil.process_iter(["cwd"])
+    return sorted(process.pid for process in found if process.info["cwd"] == str(folder))
+
+
 def saved_step(plan: Plan) -> int:
     """The step of the last checkpoint that verl finished, 0 if there is none."""
     committed = plan.checkpoints / "latest_checkpointed_iteration.txt"
-    return int(committed.read_text(encoding="utf-8")) if committed.exists() else 0
+    text = committed.read_text(encoding="utf-8").strip() if committed.exists() else "0"
+    if not text.isdigit():
+        raise BadInput(
+            f"{committed} holds {text!r} and no step, as after a full disk; write the number of the newest folder "
+            f"global_step_N beside it into it, or {plan.anew}"
+        )
+    return int(text)
 
 
 def record(plan: Plan) -> None:

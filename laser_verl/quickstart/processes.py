@@ -22,7 +22,9 @@ MARKER = "LASER_VERL_RUN_ID"
 class ProcessTree:
     """A running command with all that it started."""
 
-    def __init__(self, words: Sequence[str], environment: Mapping[str, str], log: Path, folder: Path) -> None:
+    def __init__(
+        self, words: Sequence[str], environment: Mapping[str, str], log: Path, folder: Path, lock: int | None = None
+    ) -> None:
         """Start the command in a session of its own, so that a Ctrl-C of the terminal reaches us and not its workers.
 
         Args:
@@ -30,6 +32,7 @@ class ProcessTree:
             environment: Variables besides those of this process.
             log: File to which its output is appended.
             folder: Its working directory.
+            lock: File descriptor that the command keeps open for as long as it runs.
         """
         self._run_id = uuid.uuid4().hex
         with log.open("ab") as output:
@@ -41,6 +44,7 @@ class ProcessTree:
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
+                pass_fds=() if lock is None else (lock,),
             )
         # psutil compares start times, so a number that the system gives out again is not mistaken.
         self._seen: dict[int, psutil.Process] = {self._process.pid: psutil.Process(self._process.pid)}

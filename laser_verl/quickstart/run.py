@@ -13,7 +13,7 @@ from laser_verl.quickstart.command import arguments, as_shell
 from laser_verl.quickstart.evaluation import Row, as_table, compare, failures, read_answers, summary
 from laser_verl.quickstart.history import History
 from laser_verl.quickstart.picture import save_picture
-from laser_verl.quickstart.plan import Plan, Stage, record, replace_text, saved_step, stage_of
+from laser_verl.quickstart.plan import Plan, Stage, alone_in, record, replace_text, saved_step, stage_of
 from laser_verl.quickstart.training import Stopped, train
 
 _PACKAGES = ("matplotlib", "psutil", "ray", "torch", "transfer_queue", "verl", "vllm")
@@ -35,32 +35,32 @@ def run(plan: Plan, output: Console, messages: Console) -> int:
         BadInput: If the training fails.
     """
     started = time.monotonic()
-    stage = stage_of(plan)
-    if stage is not Stage.FINISHED:
+    if stage_of(plan) is not Stage.FINISHED:
         _require_packages()
+        # An unfit model of the reader's own is an error here, before anything is written.
+        arguments(plan, Stage.FRESH)
         try:
-            _do(plan, stage, messages)
+            with alone_in(plan.out) as lock:
+                _do(plan, lock, messages)
         except Stopped as stop:
-            messages.print(_how_to_resume(plan), soft_wrap=True, highlight=False)
+            _say(messages, _how_to_resume(plan))
             return 128 + stop.number
-        messages.print(f"done in {(time.monotonic() - started) / 60:.1f} minutes", highlight=False)
+        _say(messages, f"done in {(time.monotonic() - started) / 60:.1f} minutes")
     return show(plan, output, messages)
 
 
-def _do(plan: Plan, stage: Stage, messages: Console) -> None:
-    # An unfit model of the reader's own is an error here, before anything is written.
-    arguments(plan, stage)
+def _do(plan: Plan, lock: int, messages: Console) -> None:
+    stage = stage_of(plan)
+    problems = world.make_problems(plan)
     record(plan)
-    if stage is Stage.FRESH or not plan.held_out_file.exists():
-        world.prepare(plan)
-    elif stage is Stage.RESUME:
-        messages.print(f"going on from step {saved_step(plan)} in {plan.out}", soft_wrap=True, highlight=False)
-    number = len(list(plan.metrics.glob("*.jsonl")))
-    command = as_shell(plan, stage, number)
+    world.write(plan, *problems)
+    if stage is Stage.RESUME:
+        _say(messages, f"going on from step {saved_step(plan)} in {plan.out}")
+    command = as_shell(plan)
     replace_text(plan.out / "command.sh", f"{command}\n")
-    messages.print(f"{command}\n", markup=False, highlight=False, soft_wrap=True)
-    messages.print(f"Its output goes to {plan.log}", soft_wrap=True, highlight=False)
-    train(plan, stage, number, messages)
+    _say(messages, f"The same training as a command to paste and change:\n\n{command}\n")
+    _say(messages, f"Its output goes to {plan.log}")
+    train(plan, stage, lock, messages)
 
 
 def show(plan: Plan, output: Console, messages: Console) -> int:
@@ -80,11 +80,15 @@ def show(plan: Plan, output: Console, messages: Console) -> int:
     title = f"{plan.method}, {plan.steps} steps, seed {plan.seed}: {summary(overall)}"
     output.print(as_table(rows, title))
     picture = save_picture(History(plan.metrics), overall, plan.steps, title, plan.out / "quickstart.png")
-    messages.print(f"picture: {picture}", soft_wrap=True, highlight=False)
+    _say(messages, f"picture: {picture}")
     missed = [] if plan.is_own else failures(overall)
     for sentence in missed:
-        messages.print(f"laser_verl: this run missed its aim: {sentence}", soft_wrap=True, highlight=False)
+        _say(messages, f"laser_verl: this run missed its aim: {sentence}")
     return 1 if missed else 0
+
+
+def _say(console: Console, text: str) -> None:
+    console.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
 def _how_to_resume(plan: Plan) -> str:

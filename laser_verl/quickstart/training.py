@@ -34,13 +34,13 @@ class Stopped(Exception):
         self.number = number
 
 
-def train(plan: Plan, stage: Stage, number: int, console: Console) -> None:
+def train(plan: Plan, stage: Stage, lock: int, console: Console) -> None:
     """Run the command of a plan to its end.
 
     Args:
         plan: The plan; its folder is prepared.
         stage: FRESH, RESUME or EVALUATE.
-        number: Which start of the run this is, from 0.
+        lock: File descriptor that the command keeps open for as long as it runs.
         console: Where progress goes.
 
     Raises:
@@ -48,9 +48,11 @@ def train(plan: Plan, stage: Stage, number: int, console: Console) -> None:
         Stopped: If a signal asked to stop. Whatever is raised, no process of the command is left.
     """
     plan.metrics.mkdir(exist_ok=True)
+    # a file for each start of the run
+    metrics = plan.metrics / f"{len(list(plan.metrics.glob('*.jsonl'))):03d}.jsonl"
     history, watch = History(plan.metrics), Watch(plan.log)
     with _Signals() as signals:
-        tree = ProcessTree(arguments(plan, stage), environment(plan, number), plan.log, plan.out)
+        tree = ProcessTree(arguments(plan, stage), environment(plan, metrics), plan.log, plan.out, lock)
         try:
             with Display(plan, stage, history, console) as display:
                 while (code := tree.poll()) is None and signals.received is None:

@@ -24,26 +24,38 @@ OWN_LEAST_TRAINING_ROWS = 4
 _COLUMNS = ("prompt", "data_source", "reward_model")
 
 
-def prepare(plan: Plan) -> None:
-    """Write the training and the held-out problems, and the base model where it is ours.
-
-    The same plan gives the same files; a run that goes on finds what it had.
+def make_problems(plan: Plan) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """The training and the held-out problems; the same plan has the same.
 
     Args:
         plan: The plan.
+
+    Returns:
+        Rows to train on and rows to evaluate on.
 
     Raises:
         BadInput: If the reader's own parquet lacks a column, a gold answer, or rows.
     """
     if plan.data is not None:
-        train, held_out = split(read_rows(plan.data), plan.data, plan.seed)
-    else:
+        return split(read_rows(plan.data), plan.data, plan.seed)
+    kept = tiny_world.make_problems(HELD_OUT_PER_DIFFICULTY, HELD_OUT_SEED)
+    train = tiny_world.make_problems(TRAINING_PER_DIFFICULTY, plan.seed, exclude=kept)
+    return tiny_world.to_rows(train, "train"), tiny_world.to_rows(kept, "held_out")
+
+
+def write(plan: Plan, train: Sequence[dict[str, Any]], held_out: Sequence[dict[str, Any]]) -> None:
+    """Write what the training reads and is not there yet.
+
+    Args:
+        plan: The plan.
+        train: Rows to train on.
+        held_out: Rows to evaluate on.
+    """
+    if not plan.is_own:
         tiny_world.write_model(plan.base)
-        kept = tiny_world.make_problems(HELD_OUT_PER_DIFFICULTY, HELD_OUT_SEED)
-        train = tiny_world.to_rows(tiny_world.make_problems(TRAINING_PER_DIFFICULTY, plan.seed, exclude=kept), "train")
-        held_out = tiny_world.to_rows(kept, "held_out")
-    tiny_world.write_parquet(train, plan.train_file)
-    tiny_world.write_parquet(held_out, plan.held_out_file)
+    for rows, path in ((train, plan.train_file), (held_out, plan.held_out_file)):
+        if not path.exists():
+            tiny_world.write_parquet(rows, path)
 
 
 def read_rows(path: Path) -> list[dict[str, Any]]:
@@ -70,7 +82,7 @@ def read_rows(path: Path) -> list[dict[str, Any]]:
         raise BadInput(f"{path} lacks {', '.join(missing)}; a verl data set has {', '.join(_COLUMNS)} in every row")
     rows = table.to_pylist()
     for number, row in enumerate(rows):
-        if (row["reward_model"] or {}).get("ground_truth") in (None, ""):
+        if not isinstance(row["reward_model"], dict) or row["reward_model"].get("ground_truth") in (None, ""):
             raise BadInput(f"{path}, row {number}: reward_model.ground_truth is missing; every row needs a gold answer")
     return rows
 

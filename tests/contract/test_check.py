@@ -129,6 +129,13 @@ def test_unknown_names_suggest_the_closest(good: list[str]) -> None:
     assert len(report.mistakes) == 5
 
 
+def test_a_plugin_that_verl_is_told_to_leave_out(good: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VERL_USE_EXTERNAL_PLUGINS", "none")
+    report = check(good)
+    assert fields(report) == ["reward.reward_manager.name"]
+    assert "VERL_USE_EXTERNAL_PLUGINS" in message(report, "reward.reward_manager.name")
+
+
 def test_every_wrong_option_has_its_line(good: list[str]) -> None:
     report = check(
         [

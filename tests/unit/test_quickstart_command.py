@@ -2,8 +2,10 @@ import json
 import shlex
 
 import pytest
+from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from laser_verl.commands import WrongUsage
+from laser_verl.quickstart import command as module
 from laser_verl.quickstart.command import arguments, as_shell, config_folder, environment
 from laser_verl.quickstart.plan import Plan, Stage
 
@@ -26,38 +28,74 @@ def test_a_method_gets_the_options_that_it_has(tmp_path, method, has, lacks):
     assert f"reward_kwargs.{lacks}" not in text
 
 
+def evaluate_base(plan, text="{}\n"):
+    plan.answers(0).parent.mkdir()
+    plan.answers(0).write_text(text)
+
+
 def test_the_base_model_is_evaluated_once(tmp_path):
     plan = Plan(tmp_path, steps=40)
     assert "trainer.val_before_train=false" not in arguments(plan, Stage.FRESH)
-    plan.answers(0).parent.mkdir()
-    plan.answers(0).touch()
+    evaluate_base(plan)
     assert "trainer.val_before_train=false" in arguments(plan, Stage.RESUME)
+
+
+def test_a_base_evaluation_that_was_cut_off_is_made_again(tmp_path):
+    plan = Plan(tmp_path, steps=40)
+    evaluate_base(plan, '{"input": "Ab')
+    assert "trainer.val_before_train=false" not in arguments(plan, Stage.RESUME)
 
 
 def test_a_missing_last_evaluation_is_made_up_for(tmp_path):
     plan = Plan(tmp_path, steps=40)
-    plan.checkpoints.mkdir()
-    (plan.checkpoints / "latest_checkpointed_iteration.txt").write_text("40")
-    plan.answers(0).parent.mkdir()
-    plan.answers(0).touch()
+    evaluate_base(plan)
     words = arguments(plan, Stage.EVALUATE)
     assert "trainer.val_only=true" in words
     assert "trainer.val_before_train=false" not in words
 
 
-def test_each_start_has_its_own_metrics_file(tmp_path):
-    plan = Plan(tmp_path)
-    names = [environment(plan, number)["VERL_FILE_LOGGER_PATH"] for number in (0, 1)]
-    assert names == [str(tmp_path / "metrics" / "000.jsonl"), str(tmp_path / "metrics" / "001.jsonl")]
+def test_the_metrics_file_is_for_verl_s_file_logger(tmp_path):
+    variables = environment(Plan(tmp_path), tmp_path / "metrics" / "001.jsonl")
+    assert variables["VERL_FILE_LOGGER_PATH"] == str(tmp_path / "metrics" / "001.jsonl")
 
 
-def test_the_printed_command_is_the_one_that_runs(tmp_path):
-    plan = Plan(tmp_path / "a folder", seed=3)
-    # a shell drops a backslash together with the line end after it, shlex does not
-    words = shlex.split(as_shell(plan, Stage.FRESH, 0).replace("\\\n", " "))
-    variables = environment(plan, 0)
-    assert words[: len(variables)] == [f"{name}={value}" for name, value in variables.items()]
-    assert words[len(variables) :] == arguments(plan, Stage.FRESH)
+def pasted(text):
+    """What a shell makes of it: a backslash goes together with the line end after it, which shlex does not know."""
+    return shlex.split(text.replace("\\\n", " "))
+
+
+def test_the_printed_command_is_the_one_that_runs_with_outputs_of_its_own(tmp_path, monkeypatch):
+    # both folders need the shell's quotes, the first one Hydra's too
+    monkeypatch.setattr(module, "config_folder", lambda: tmp_path / "my configs")
+    plan = Plan(tmp_path / "a folder, mine", seed=3)
+    by_hand = plan.out / "by_hand"
+    words = pasted(as_shell(plan))
+    variables = environment(plan, by_hand / "metrics.jsonl")
+    assert words[:4] == ["mkdir", "-p", str(by_hand), "&&"]
+    assert words[4 : 4 + len(variables)] == [f"{name}={value}" for name, value in variables.items()]
+    runs, printed = arguments(plan, Stage.FRESH), words[4 + len(variables) :]
+    assert len(printed) == len(runs)
+    differing = {(a, b) for a, b in zip(runs, printed, strict=True) if a != b}
+    outputs = ("trainer.default_local_dir", "trainer.rollout_data_dir", "trainer.validation_data_dir", "hydra.run.dir")
+    assert {a.partition("=")[0] for a, _ in differing} == set(outputs)
+    assert all(b == a.replace(str(plan.out), str(by_hand)) for a, b in differing)
+
+
+@pytest.mark.parametrize(
+    "name", ["plain", "a b", "josé", "a,b", "(copy) [1] {x}", "it's", "x=1;!#&~", "back\\", "b\\'q"]
+)
+def test_hydra_reads_a_path_as_it_is(tmp_path, name):
+    plan = Plan(tmp_path / name)
+    values = {}
+    for word in arguments(plan, Stage.FRESH):
+        if word.partition("=")[0] in ("data.train_files", "trainer.default_local_dir"):
+            override = OverridesParser.create().parse_override(word)
+            assert not override.is_sweep_override()
+            values[override.key_or_group] = override.value()
+    assert values == {
+        "data.train_files": str(tmp_path / name / "train.parquet"),
+        "trainer.default_local_dir": str(tmp_path / name / "checkpoints"),
+    }
 
 
 def test_two_nodes_run_under_a_local_cluster(tmp_path):
@@ -96,3 +134,13 @@ def test_lengths_fit_a_model_of_one_s_own(tmp_path, positions, prompt, total):
 def test_a_model_of_too_few_positions_is_refused(tmp_path):
     with pytest.raises(WrongUsage, match="max_position_embeddings=256 tokens"):
         arguments(own(tmp_path, "", 256), Stage.FRESH)
+
+
+@pytest.mark.parametrize(
+    ("config", "total"),
+    [({"text_config": {"max_position_embeddings": 700}}, 700), ({"max_position_embeddings": None}, 768), ({}, 768)],
+)
+def test_a_model_that_says_its_positions_elsewhere_or_not_at_all(tmp_path, config, total):
+    plan = own(tmp_path, "")
+    (plan.model / "config.json").write_text(json.dumps(config))
+    assert f"actor_rollout_ref.rollout.max_model_len={total}" in arguments(plan, Stage.FRESH)

@@ -1,9 +1,13 @@
 import json
+import shlex
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
-from laser_verl.commands import WrongUsage
-from laser_verl.quickstart.plan import Plan, Stage, make_plan, record, saved_step, stage_of
+from laser_verl.commands import BadInput, WrongUsage
+from laser_verl.quickstart.plan import Plan, Stage, alone_in, make_plan, record, saved_step, stage_of
 
 
 def plan_in(folder, **changes):
@@ -56,6 +60,50 @@ def test_a_run_stopped_in_its_last_evaluation_only_evaluates(tmp_path):
     assert stage_of(plan) is Stage.EVALUATE
 
 
+@pytest.mark.parametrize("step", [0, 40])
+def test_a_run_goes_on_from_an_evaluation_only_if_it_is_whole(tmp_path, step):
+    plan = plan_in(tmp_path)
+    record(plan)
+    evaluate(plan, 0, 40)
+    save_checkpoint(plan, 40)
+    plan.answers(step).write_text('{}\n{"input": "Ab')
+    if step == 40:
+        assert stage_of(plan) is Stage.EVALUATE
+    else:
+        with pytest.raises(BadInput, match=r"0\.jsonl is missing or cut off.*delete .* and start again"):
+            stage_of(plan)
+
+
+def test_an_empty_checkpoint_note_is_an_error_that_says_what_to_write(tmp_path):
+    plan = plan_in(tmp_path)
+    record(plan)
+    save_checkpoint(plan, "")
+    with pytest.raises(BadInput, match="number of the newest folder global_step_N"):
+        stage_of(plan)
+
+
+def test_two_runs_in_one_folder_are_refused(tmp_path):
+    folder = tmp_path / "out"
+    with alone_in(folder), pytest.raises(WrongUsage, match="in use by another quickstart"), alone_in(folder):
+        pytest.fail("let in")
+    with alone_in(folder):
+        pass
+
+
+def test_the_training_of_a_killed_quickstart_keeps_others_out(tmp_path):
+    with alone_in(tmp_path) as lock:
+        words = [sys.executable, "-c", "import time; time.sleep(600)"]
+        left = subprocess.Popen(words, pass_fds=(lock,), cwd=tmp_path)
+    try:
+        with pytest.raises(WrongUsage, match=rf"processes {left.pid}\)"), alone_in(tmp_path):
+            pytest.fail("let in")
+    finally:
+        left.kill()
+        left.wait()
+    with alone_in(tmp_path):
+        pass
+
+
 def test_a_finished_run_is_only_shown(tmp_path):
     plan = plan_in(tmp_path)
     record(plan)
@@ -77,7 +125,11 @@ def test_the_settings_are_on_disk(tmp_path):
 
 
 def test_the_command_to_go_on_has_the_options_that_are_not_default(tmp_path):
-    assert plan_in(tmp_path, seed=3).command() == f"laser-verl quickstart --out {tmp_path} --steps 40 --seed 3"
+    folder = tmp_path / "my run"
+    program, *words = shlex.split(plan_in(folder, seed=3).command())
+    # laser-verl is often not on the PATH
+    assert Path(program) == Path(sys.executable).with_name("laser-verl")
+    assert words == ["quickstart", "--out", str(folder), "--steps", "40", "--seed", "3"]
 
 
 def make(tmp_path, **changes):
@@ -102,7 +154,8 @@ def test_paths_are_absolute(tmp_path, monkeypatch):
         ({"method": "laserd"}, "did you mean 'laser_d'"),
         ({"steps": 0}, "--steps 0 must be from 1"),
         ({"seed": -1}, "--seed -1 must be from 0"),
-        ({"nodes": 0}, "--nodes 0 must be from 1 to 8"),
+        ({"nodes": 0}, "--nodes 0 must be from 1 to 2"),
+        ({"nodes": 3}, "--nodes 3 must be from 1 to 2"),
     ],
 )
 def test_a_wrong_option_is_named_with_its_remedy(tmp_path, change, message):

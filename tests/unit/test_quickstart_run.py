@@ -59,8 +59,8 @@ def commit(plan, step):
 
 
 def trains_to(num_correct, tokens):
-    def train(plan, stage, number, console):
-        write_metrics(plan, number, range(1, plan.steps + 1))
+    def train(plan, stage, lock, console):
+        write_metrics(plan, 0, range(1, plan.steps + 1))
         write_answers(plan, 0, 300, 40)
         write_answers(plan, plan.steps, num_correct, tokens)
         commit(plan, plan.steps)
@@ -111,9 +111,10 @@ def test_a_stopped_run_says_how_to_go_on_and_goes_on(tmp_path, monkeypatch, scre
     plan = Plan(tmp_path / "out", steps=30, seed=4)
     stages = []
 
-    def stopped(plan, stage, number, console):
-        stages.append((stage, number))
-        write_metrics(plan, number, range(1, 24))
+    def stopped(plan, stage, lock, console):
+        stages.append(stage)
+        write_metrics(plan, 0, range(1, 24))
+        write_answers(plan, 0, 300, 40)
         commit(plan, 20)
         raise Stopped(signal.SIGINT)
 
@@ -123,7 +124,7 @@ def test_a_stopped_run_says_how_to_go_on_and_goes_on(tmp_path, monkeypatch, scre
     assert "the last checkpoint is that of step 20" in message
     assert f"laser-verl quickstart --out {plan.out} --steps 30 --seed 4" in message
     assert screens.run(plan) == 130
-    assert stages == [(Stage.FRESH, 0), (Stage.RESUME, 1)]
+    assert stages == [Stage.FRESH, Stage.RESUME]
 
 
 def test_missing_packages_are_named(tmp_path, monkeypatch):
@@ -137,7 +138,7 @@ def test_a_command_that_fails_shows_the_end_of_its_log(tmp_path, monkeypatch):
     words = [sys.executable, "-c", "raise SystemExit('\\x1b[31mno luck\\x1b[0m')"]
     monkeypatch.setattr(training, "arguments", lambda *_: words)
     with pytest.raises(BadInput, match=r"exit code 1; the end of .*train\.log:\nno luck"):
-        training.train(plan, Stage.FRESH, 0, Console(file=io.StringIO()))
+        training.train(plan, Stage.FRESH, None, Console(file=io.StringIO()))
 
 
 def test_a_signal_stops_the_command(tmp_path, monkeypatch):
@@ -145,7 +146,7 @@ def test_a_signal_stops_the_command(tmp_path, monkeypatch):
     script = "import os, signal, time; os.kill(os.getppid(), signal.SIGINT); time.sleep(600)"
     monkeypatch.setattr(training, "arguments", lambda *_: [sys.executable, "-c", script])
     with pytest.raises(Stopped):
-        training.train(plan, Stage.FRESH, 0, Console(file=io.StringIO()))
+        training.train(plan, Stage.FRESH, None, Console(file=io.StringIO()))
 
 
 def test_progress_without_a_terminal_is_a_line_every_ten_steps(tmp_path):
@@ -191,7 +192,7 @@ def test_a_dead_worker_ends_the_run_that_would_wait_for_it(tmp_path, monkeypatch
     script = f"import time; print({sign!r}, flush=True); time.sleep(600)"
     monkeypatch.setattr(training, "arguments", lambda *_: [sys.executable, "-c", script])
     with pytest.raises(BadInput, match=r"a worker died: \(raylet\) A worker died"):
-        training.train(plan, Stage.FRESH, 0, Console(file=io.StringIO()))
+        training.train(plan, Stage.FRESH, None, Console(file=io.StringIO()))
 
 
 def test_a_death_in_the_log_of_an_earlier_start_does_not_count(tmp_path):

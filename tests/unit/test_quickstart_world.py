@@ -6,13 +6,18 @@ from laser_verl.quickstart import world
 from laser_verl.quickstart.plan import Plan
 
 
+def prepare(plan):
+    plan.out.mkdir(exist_ok=True)
+    world.write(plan, *world.make_problems(plan))
+
+
 def questions(path):
     return [row["prompt"][0]["content"] for row in world.read_rows(path)]
 
 
 def test_the_world_has_600_held_out_problems_in_three_difficulties_apart_from_training(tmp_path):
     plan = Plan(tmp_path)
-    world.prepare(plan)
+    prepare(plan)
     held_out = world.read_rows(plan.held_out_file)
     sources = [row["data_source"] for row in held_out]
     assert len(held_out) == 600
@@ -26,7 +31,7 @@ def test_the_world_has_600_held_out_problems_in_three_difficulties_apart_from_tr
 def test_seeds_share_the_held_out_problems_and_differ_in_training(tmp_path):
     plans = [Plan(tmp_path / name, seed=seed) for name, seed in (("a", 1), ("b", 2), ("c", 1))]
     for plan in plans:
-        world.prepare(plan)
+        prepare(plan)
     one, two, again = plans
     assert questions(one.held_out_file) == questions(two.held_out_file)
     assert questions(one.train_file) != questions(two.train_file)
@@ -48,7 +53,7 @@ def rows(number):
 def test_own_data_is_split(tmp_path, number, num_held_out):
     data = write_parquet(rows(number), tmp_path / "data.parquet")
     plan = Plan(tmp_path / "out", model=tmp_path, data=data)
-    world.prepare(plan)
+    prepare(plan)
     kept, trained = questions(plan.held_out_file), questions(plan.train_file)
     assert len(kept) == num_held_out
     assert sorted(kept + trained) == sorted(questions(data))
@@ -62,13 +67,14 @@ def test_own_data_is_split(tmp_path, number, num_held_out):
             lambda rows: [{**row, "reward_model": {"ground_truth": ""}} for row in rows],
             "row 0: .*ground_truth is missing",
         ),
+        (lambda rows: [{**row, "reward_model": "72"} for row in rows], "row 0: .*ground_truth is missing"),
         (lambda rows: [{"prompt": row["prompt"]} for row in rows], "lacks data_source, reward_model"),
     ],
 )
 def test_unfit_own_data_is_refused(tmp_path, change, message):
     data = write_parquet(change(rows(20)), tmp_path / "data.parquet")
     with pytest.raises(BadInput, match=message):
-        world.prepare(Plan(tmp_path / "out", model=tmp_path, data=data))
+        prepare(Plan(tmp_path / "out", model=tmp_path, data=data))
 
 
 def test_a_file_that_is_no_parquet_is_refused(tmp_path):

@@ -15,6 +15,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
+from laser_verl.commands.info import NOT_LOADED, is_loaded_by_verl
 from laser_verl.core.checks import unknown
 from laser_verl.core.framework import method_names
 from laser_verl.verl_ext.checks.batches import check_batches
@@ -123,6 +124,8 @@ def _check_names(config: DictConfig, report: Report) -> None:
                 f"{_MANAGER}.name",
                 f"{_MANAGER}.name={manager.name} is not registered with verl; `laser-verl info` says what failed",
             )
+        elif manager.name in method_names() and not is_loaded_by_verl():
+            report.add(f"{_MANAGER}.name", f"{_MANAGER}.name={manager.name}: {NOT_LOADED}")
     elif manager.source == "importlib":
         check_object(str(manager.module.path), str(manager.name), f"{_MANAGER}.module.path", f"{_MANAGER}.name", report)
     else:
