@@ -69,9 +69,10 @@ def print_details(method: framework.MethodInfo) -> None:
     facts.add_row("formula", method.formula)
     facts.add_row("source", method.source)
     facts.add_row("needs", ", ".join(_needs(method)))
-    options = Table("option", "default")
+    meanings = method.meanings
+    options = Table("option", "default", "meaning")
     for option, default in method.options.items():
-        options.add_row(option, "required" if option in method.required else json.dumps(default))
+        options.add_row(option, "required" if option in method.required else json.dumps(default), meanings[option])
     _console().print(facts, options)
 
 

@@ -23,6 +23,10 @@ AnyArray = TypeVar("AnyArray", bound=NDArray[Any])
 
 _LARGEST_EXACT_FLOAT = 2**53
 
+# No option is meant beyond these, and sums of them stay exact.
+_LARGEST_COUNT = 10**9
+_LARGEST_NUMBER = 1e9
+
 
 def positive_int(name: str, value: object, what: str, example: int) -> int:
     """Return `value` as an int, or explain why it is not a positive whole number.
@@ -37,12 +41,15 @@ def positive_int(name: str, value: object, what: str, example: int) -> int:
         The value, 1 or more.
 
     Raises:
-        ValueError: `value` is a bool, not a whole number, or below 1; `positive_int("window", 0, "number of groups",
-            500)` raises "window=0 must be a positive number of groups; give e.g. 500".
+        ValueError: `value` is a bool, not a whole number, below 1 or above 10^9; `positive_int("window", 0, "number of
+            groups", 500)` raises "window=0 must be a positive number of groups; give e.g. 500".
     """
-    if isinstance(value, bool) or not isinstance(value, Integral) or value < 1:
+    number = 0 if isinstance(value, bool) or not isinstance(value, Integral) else int(value)
+    if number < 1:
         raise ValueError(f"{name}={value!r} must be a positive {what}; give e.g. {example}")
-    return int(value)
+    if number > _LARGEST_COUNT:
+        raise ValueError(f"{name}={value!r:.40} must be a {what} of at most {_LARGEST_COUNT}; give e.g. {example}")
+    return number
 
 
 def step_number(value: object) -> int:
@@ -77,10 +84,10 @@ def unknown(kind: str, name: object, known: Iterable[str]) -> str:
 
 
 def finite_number(name: str, value: object) -> float:
-    """Return a finite number as float; a bool, text, NaN or infinity raises ValueError."""
+    """Return a number as float; a bool, text, NaN, or one beyond 10^9 on either side raises ValueError."""
     number = _as_float(value)
-    if not math.isfinite(number):
-        raise ValueError(f"{name}={value!r:.40} must be a finite number; give e.g. 0.5")
+    if not abs(number) <= _LARGEST_NUMBER:
+        raise ValueError(f"{name}={value!r:.40} must be a finite number, at most 1e9 in size; give e.g. 0.5")
     return number
 
 

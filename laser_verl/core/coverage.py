@@ -14,6 +14,8 @@ from laser_verl.core.bands import BANDS, Rounding, band_of, least_solved
 from laser_verl.core.checks import Ints, positive_int
 from laser_verl.core.rollouts import Rollouts
 
+_MOST_CANDIDATES = 10**5
+
 
 class Summary(TypedDict):
     """Target lengths of one set of rollouts, with the coverage behind them."""
@@ -42,7 +44,7 @@ def target_grid(lower: int, upper: int, interval: int) -> Ints:
         The candidates in rising order, [M].
 
     Raises:
-        ValueError: A value is not a positive whole number, or `upper` is below `lower`.
+        ValueError: A value is not a positive whole number, `upper` is below `lower`, or there are over 10^5 candidates.
     """
     lower = positive_int("lower_bound", lower, "number of tokens", 2048)
     upper = positive_int("upper_bound", upper, "number of tokens", 16384)
@@ -51,6 +53,11 @@ def target_grid(lower: int, upper: int, interval: int) -> Ints:
         raise ValueError(
             f"upper_bound={upper} is below lower_bound={lower}; give a lower_bound of at most {upper}, e.g. "
             f"{max(1, upper // 8)}, with an interval to match, e.g. {max(1, upper // 16)}"
+        )
+    if (upper - lower) // interval >= _MOST_CANDIDATES:
+        raise ValueError(
+            f"interval={interval} makes more than {_MOST_CANDIDATES} candidates between lower_bound={lower} and "
+            f"upper_bound={upper}; give at least {(upper - lower) // _MOST_CANDIDATES + 1}"
         )
     return np.append(np.arange(lower, upper, interval, dtype=np.int64), np.int64(upper))
 

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from laser_verl.core.checks import Floats, unknown
-from laser_verl.core.options import Scores, checked_option
+from laser_verl.core.options import Scores, checked_option, option_texts
 from laser_verl.core.rollouts import Rollouts
 
 __all__ = [
@@ -32,6 +32,9 @@ __all__ = [
     "method_names",
     "register",
 ]
+
+
+STATE_VERSION = 1
 
 
 class Need(StrEnum):
@@ -134,7 +137,7 @@ class MethodBase:
 
     def state_dict(self) -> dict[str, Any]:
         """Return a state that holds only the method's name."""
-        return {"version": 1, "method": self.name}
+        return {"version": STATE_VERSION, "method": self.name}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Check that the state is of this method.
@@ -156,6 +159,7 @@ class MethodInfo:
         name: Registered name.
         needs: What it has to see with default options.
         options: Default of each option, in plain types; None for a required one too.
+        meanings: One line on each option.
         required: Options that have no default.
         formula: One line.
         source: Paper and equation.
@@ -165,6 +169,7 @@ class MethodInfo:
     name: str
     needs: frozenset[Need]
     options: dict[str, Any]
+    meanings: dict[str, str]
     required: tuple[str, ...]
     formula: str
     source: str
@@ -232,6 +237,7 @@ def describe(name: str) -> MethodInfo:
         name=name,
         needs=entry.cls.class_needs,
         options={key: _default(item) for key, item in options.items()},
+        meanings=option_texts(entry.cls),
         required=tuple(key for key, item in options.items() if _is_required(item)),
         formula=entry.formula,
         source=entry.source,
@@ -292,9 +298,11 @@ def _default(item: Field[Any]) -> Any:
 
 def check_state_method(state: Mapping[str, Any], name: str, readable: Iterable[str]) -> None:
     """Raise ValueError unless a saved state is of one of the methods `readable`; `name` is the one that reads."""
-    saved = state.get("method")
-    if saved not in set(readable):
+    afresh = "delete the file laser_state of that checkpoint to start the method afresh"
+    if (version := state.get("version")) != STATE_VERSION:
+        raise ValueError(f"the saved state has version {version!r}, this release reads {STATE_VERSION}; {afresh}")
+    if (saved := state.get("method")) not in set(readable):
         raise ValueError(
             f"the saved state is of method {saved!r}, this run uses {name!r}; to go on, set the saved method again, or "
-            "delete the file laser_state of that checkpoint to start the method afresh"
+            f"{afresh}"
         )

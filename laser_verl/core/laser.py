@@ -13,11 +13,11 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 
 from laser_verl.core.bands import BANDS, Rounding, band_of
-from laser_verl.core.checks import Bools, Ints, check_reachable, non_negative, positive_int
-from laser_verl.core.framework import MethodBase, Need, Shaped, check_state_method, register
+from laser_verl.core.checks import Bools, Ints, check_reachable, non_negative, positive_int, unknown
+from laser_verl.core.framework import STATE_VERSION, MethodBase, Need, Shaped, check_state_method, register
 from laser_verl.core.options import Scores
 from laser_verl.core.rollouts import Rollouts
-from laser_verl.core.target_lengths import STATE_VERSION, TargetLengths, fixed_targets
+from laser_verl.core.target_lengths import TargetLengths, fixed_targets
 
 logger = logging.getLogger(__name__)
 
@@ -126,10 +126,10 @@ class LaserD(MethodBase):
         """Check the options' ranges and how they go together."""
         non_negative("alpha", self.alpha)
         self._check_preset()
+        if self.source == "monitor":
+            raise ValueError("source='monitor' is not in this version; leave it at 'recent', the last training groups")
         if self.source != "recent":
-            raise ValueError(
-                f"source={self.source!r} is not in this version; leave it at 'recent', a window of training groups"
-            )
+            raise ValueError(unknown("source", self.source, ["recent"]))
         self._adaptive: TargetLengths | None = None
         if self.target_lengths is None:
             self._adaptive = self._recent_targets()

@@ -5,6 +5,8 @@ Shape letters: B responses.
 
 from __future__ import annotations
 
+import inspect
+import re
 import types
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
@@ -80,6 +82,24 @@ class Scores:
         if rollouts.task_score is not None:
             return rollouts.task_score.copy()
         return np.where(rollouts.solved, self.correct, np.where(rollouts.well_formed, self.wrong, self.malformed))
+
+
+def option_texts(cls: type[Any]) -> dict[str, str]:
+    """What the options of a method mean: the `Attributes` of its docstring, and of the classes it builds on.
+
+    Args:
+        cls: A method's class.
+
+    Returns:
+        Text by option, in one line: of LASER-D, `{"alpha": "Bonus, 0 or more.", ...}`.
+    """
+    texts: dict[str, str] = {}
+    for base in reversed(cls.__mro__):
+        listed = inspect.cleandoc(base.__doc__ or "").partition("Attributes:\n")[2]
+        for block in re.split(r"\n    (?! )", f"\n{listed}")[1:]:
+            name, _, text = " ".join(block.split()).partition(": ")
+            texts[name] = text
+    return texts
 
 
 def checked_option(name: str, value: Any, hint: Any) -> Any:

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from laser_verl.core.bands import BANDS, Rounding, band_of, least_solved
-from laser_verl.core.checks import Ints, check_reachable, positive_int, unknown
+from laser_verl.core.checks import Bools, Ints, check_reachable, positive_int, unknown
 from laser_verl.core.coverage import Summary, choose_target, coverage, summarise, target_grid
 from laser_verl.core.rollouts import Rollouts
 
@@ -22,7 +22,11 @@ __all__ = ["Summary", "TargetLengths", "choose_target", "coverage", "summarise",
 
 STATE_VERSION = 1
 _CONFIG = ("lower_bound", "upper_bound", "interval", "rounding", "window", "group_size")
-_PROGRESS = ("last_update", "last_step", "targets", "batch_rows", "batch_prompts", "band", "length")
+_PROGRESS = ("last_update", "last_step", "targets", "decided", "batch_rows", "batch_prompts", "band", "length")
+_REMEDY = (
+    "to go on, set the saved values again, or delete the file laser_state of that checkpoint to start the target "
+    "lengths afresh"
+)
 
 
 def fixed_targets(target_lengths: Mapping[str, int], longest: int | None) -> Ints:
@@ -63,7 +67,8 @@ class TargetLengths:
 
     The window holds the fewest newest batches that together have `window` groups; batches stay whole, so that the
     order of rows inside a batch never matters. Targets are chosen at the first batch and then every `update_every`
-    steps. A band without prompts keeps its last target; before it ever had one, that is the upper bound.
+    steps; a band that had no prompts so far gets its first target as soon as it has one. A band without prompts keeps
+    its last target; before it ever had one, that is the upper bound.
 
     Source: arXiv 2505.15612, section 5.2 (there from a monitor set that is sampled anew every 20 steps).
 
@@ -103,6 +108,7 @@ class TargetLengths:
         self._update_every = positive_int("update_every", update_every, "number of steps", 20)
         self._group_size = group_size
         self._targets = np.full(len(BANDS), self.grid[-1], dtype=np.int64)
+        self._decided = np.zeros(len(BANDS), dtype=np.bool_)
         self._batches: list[_Batch] = []
         self._last_update = -1
         self._last_step = -1
@@ -150,16 +156,18 @@ class TargetLengths:
             spare -= oldest
             del self._batches[0]
         if self._last_update < 0 or rollouts.step - self._last_update >= self._update_every:
-            self._choose(self._group_size)
+            self._choose(self._group_size, np.ones(len(BANDS), dtype=np.bool_))
             self._last_update = rollouts.step
+        elif (first := ~self._decided & (prompts > 0)).any():
+            self._choose(self._group_size, first)
 
-    def _choose(self, group_size: int) -> None:
+    def _choose(self, group_size: int, bands: Bools) -> None:
         band = np.concatenate([batch.band for batch in self._batches])
         length = np.concatenate([batch.length for batch in self._batches])
         for index, needed in enumerate(least_solved(group_size, self._rounding)):
-            target = choose_target(length[band == index], needed, self.grid)
+            target = choose_target(length[band == index], needed, self.grid) if bands[index] else None
             if target is not None:
-                self._targets[index] = target
+                self._targets[index], self._decided[index] = target, True
 
     def metrics(self) -> dict[str, float]:
         """Name the target length and the window's number of prompts of each band, e.g. `laser/target_length/easy`."""
@@ -193,6 +201,7 @@ class TargetLengths:
             "last_update": self._last_update,
             "last_step": self._last_step,
             "targets": self._targets.copy(),
+            "decided": self._decided.copy(),
             "batch_rows": np.array([len(batch.length) for batch in self._batches], dtype=np.int64),
             "batch_prompts": np.array([b.prompts for b in self._batches], dtype=np.int64).reshape(-1, len(BANDS)),
             "band": np.concatenate([no_band, *(batch.band for batch in self._batches)]),
@@ -209,6 +218,7 @@ class TargetLengths:
             ValueError: The state's version, keys, configuration or arrays do not fit; the message says which.
         """
         _check_state(state, self._config())
+        _check_arrays(state, self.grid)
         ends = np.cumsum(state["batch_rows"], dtype=np.int64).tolist()
         prompts = np.array(state["batch_prompts"], dtype=np.int64)
         band, length = np.array(state["band"], dtype=np.int8), np.array(state["length"], dtype=np.int64)
@@ -217,32 +227,39 @@ class TargetLengths:
             for counts, (start, end) in zip(prompts, pairwise([0, *ends]), strict=True)
         ]
         self._targets = np.array(state["targets"], dtype=np.int64)
+        self._decided = np.array(state["decided"], dtype=np.bool_)
         self._last_update, self._last_step = int(state["last_update"]), int(state["last_step"])
         self._group_size = int(state["group_size"]) or self._group_size
 
 
 def _check_state(state: Mapping[str, Any], config: Mapping[str, int | str]) -> None:
     """Compare a saved state with the run that wants to go on from it."""
-    remedy = (
-        "to go on, set the saved values again, or delete the file laser_state of that checkpoint to start the target "
-        "lengths afresh"
-    )
     version = state.get("version")
-    if version is None or int(version) != STATE_VERSION:
-        raise ValueError(f"saved target lengths have version {version}, this release reads {STATE_VERSION}; {remedy}")
+    if version != STATE_VERSION:
+        raise ValueError(f"saved target lengths have version {version}, this release reads {STATE_VERSION}; {_REMEDY}")
     missing = [key for key in (*_CONFIG, *_PROGRESS) if key not in state]
     if missing:
-        raise ValueError(f"saved target lengths lack {', '.join(missing)}; {remedy}")
+        raise ValueError(f"saved target lengths lack {', '.join(missing)}; {_REMEDY}")
     differing = []
     for key, here in config.items():
-        saved = type(here)(state[key])
+        saved = state[key]
         if saved != here and not (key == "group_size" and 0 in (saved, here)):
             differing.append(f"{key} is {saved} in the saved state and {here} in this run")
     if differing:
-        raise ValueError(f"saved target lengths do not fit this run: {'; '.join(differing)}. {remedy.capitalize()}")
-    num_rows = int(np.sum(state["batch_rows"]))
-    shapes = {"targets": (len(BANDS),), "batch_prompts": (len(state["batch_rows"]), len(BANDS))}
+        raise ValueError(f"saved target lengths do not fit this run: {'; '.join(differing)}. {_REMEDY.capitalize()}")
+
+
+def _check_arrays(state: Mapping[str, Any], grid: Ints) -> None:
+    """Refuse arrays that `state_dict` never returns."""
+    arrays = {key: np.asarray(state[key]) for key in _PROGRESS}
+    num_batches, num_rows = arrays["batch_rows"].size, int(arrays["batch_rows"].sum())
+    shapes: dict[str, tuple[int, ...]] = {"last_update": (), "last_step": (), "targets": (len(BANDS),)}
+    shapes |= {"decided": (len(BANDS),), "batch_rows": (num_batches,), "batch_prompts": (num_batches, len(BANDS))}
     shapes |= {"band": (num_rows,), "length": (num_rows,)}
-    for key, shape in shapes.items():
-        if np.shape(state[key]) != shape:
-            raise ValueError(f"saved target lengths are damaged: {key} should have shape {shape}; {remedy}")
+    rules = {key: array.dtype.kind in "iub" and array.shape == shapes[key] for key, array in arrays.items()}
+    rules["targets"] = rules["targets"] and bool(np.isin(arrays["targets"], grid).all())
+    rules["band"] = rules["band"] and bool(np.isin(arrays["band"], range(len(BANDS))).all())
+    for key in ("batch_rows", "batch_prompts", "length"):
+        rules[key] = rules[key] and bool((arrays[key] >= 0).all())
+    if damaged := [key for key, holds in rules.items() if not holds]:
+        raise ValueError(f"saved target lengths are damaged, in {', '.join(damaged)}; {_REMEDY}")

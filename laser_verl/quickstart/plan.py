@@ -19,7 +19,7 @@ import psutil
 from laser_verl.commands import BadInput, WrongUsage
 
 SETTINGS_FILE = "quickstart.json"
-STEPS_OF_THE_WORLD = 50
+STEPS_OF_THE_WORLD = 70
 STEPS_OF_OWN_MODEL = 10
 MOST_NODES = 2
 

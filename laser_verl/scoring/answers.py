@@ -30,11 +30,17 @@ def normalise(text: str) -> str:
     Returns:
         The bare answer. E.g. ` $ 7 $.`: `7`.
     """
-    text = " ".join(text.split()).rstrip(".").rstrip()
+    text, before = " ".join(text.split()), None
+    while text != before:
+        text, before = _without_quotes(text.rstrip(". ")), text
+    return text
+
+
+def _without_quotes(text: str) -> str:
     for left, right in _MATH_QUOTES:
-        inner = text[len(left) : -len(right)]
-        if len(text) > len(left) + len(right) and text.startswith(left) and text.endswith(right) and left not in inner:
-            return inner.strip().rstrip(".").rstrip()
+        inner = text[len(left) : len(text) - len(right)]
+        if len(text) >= len(left) + len(right) and text.startswith(left) and text.endswith(right) and left not in inner:
+            return inner.strip()
     return text
 
 
@@ -60,8 +66,9 @@ def gold_answers(gold: Gold | None, row: object = None) -> list[str]:
 
 def _gold_answer(gold: object, row: object) -> str:
     if isinstance(gold, str):
-        answer = normalise(last_boxed(gold) or gold)
-        if answer:
+        boxed = last_boxed(gold)
+        answer = normalise(gold if boxed is None else boxed)
+        if answer.strip("$"):
             return answer
     elif isinstance(gold, int | float) and not isinstance(gold, bool) and math.isfinite(gold):
         return str(int(gold)) if gold == int(gold) else repr(gold)

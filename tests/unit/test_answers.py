@@ -1,5 +1,6 @@
 """Golds and fast layers; the layers are held against math-verify itself."""
 
+import math
 import random
 import string
 
@@ -22,7 +23,9 @@ from laser_verl.scoring.worker import as_latex, load_judge
         ("1\n 2", "1 2"),
         ("7.", "7"),
         ("$", "$"),
-        ("$$", "$$"),
+        ("$$", ""),
+        ("7 . .", "7"),
+        (r"\(\[x\]\)", "x"),
         ("", ""),
     ],
 )
@@ -48,7 +51,10 @@ def test_golds_of_every_kind_are_read(gold: object, answers: list[str]) -> None:
     assert gold_answers(gold) == answers
 
 
-@pytest.mark.parametrize("gold", [None, "", "  ", "$$ $$", [], ["7", ""], [None], float("nan"), float("inf"), True, {}])
+@pytest.mark.parametrize(
+    "gold",
+    [None, "", "  ", "$$ $$", "$", r"\boxed{}", r"so \boxed{ }", [], ["7", ""], [None], math.nan, math.inf, True, {}],
+)
 def test_a_missing_gold_names_the_row(gold: object) -> None:
     with pytest.raises(ValueError, match=r"row 'train-12'.*give a non-empty string"):
         gold_answers(gold, row="train-12")

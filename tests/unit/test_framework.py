@@ -185,3 +185,10 @@ def test_the_core_needs_neither_verl_nor_torch() -> None:
     root = Path(__file__).parents[2]
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=root)
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("name", method_names())
+def test_every_option_of_every_method_says_what_it_means(name: str) -> None:
+    info = describe(name)
+    assert set(info.meanings) >= set(info.options)
+    assert all(info.meanings.values())

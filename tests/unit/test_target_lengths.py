@@ -186,6 +186,27 @@ def test_floor_with_two_rollouts_leaves_medium_at_the_upper_bound() -> None:
     assert targets.targets["medium"] == 40
 
 
+def test_a_band_gets_its_first_target_with_its_first_prompts() -> None:
+    targets = recent(update_every=20)
+    targets.observe(batch([[5, 10, 15, 20]], [4], step=1))
+    # half right is medium: C_d = ceil(4/3) = 2 solved expected of 4, so 2 of the 4 lengths have to be covered: 20
+    targets.observe(batch([[20, 20, 30, 30]], [2], step=2))
+    assert targets.targets == {"easy": 10, "medium": 20, "hard": 40}
+    # the next medium prompts wait for the next choice
+    targets.observe(batch([[10, 10, 10, 10]], [2], step=3))
+    assert targets.targets == {"easy": 10, "medium": 20, "hard": 40}
+
+
+def test_a_band_that_waits_for_its_first_prompts_waits_after_a_resume_too() -> None:
+    saved = recent(update_every=20)
+    saved.observe(batch([[5, 10, 15, 20]], [4], step=1))
+    targets = recent(update_every=20)
+    targets.load_state_dict(saved.state_dict())
+    targets.observe(batch([[10, 10, 10, 10]], [4], step=2))
+    targets.observe(batch([[20, 20, 30, 30]], [2], step=3))
+    assert targets.targets == {"easy": 10, "medium": 20, "hard": 40}
+
+
 def test_metrics_name_targets_and_prompts_by_band() -> None:
     targets = recent()
     targets.observe(batch([[5, 10, 15, 20]], [4]))
@@ -207,6 +228,8 @@ def test_metrics_name_targets_and_prompts_by_band() -> None:
         ("group_size", 0, "group_size=0"),
         ("rounding", "up", "rounding='up' is unknown"),
         ("upper_bound", 9, "upper_bound=9 is below lower_bound=10"),
+        ("upper_bound", 10**20, "upper_bound=10{20} must be a number of tokens of at most 10{9};"),
+        ("upper_bound", 10**9, "interval=10 makes more than 100000 candidates .* give at least 10000"),
     ],
 )
 def test_bad_configuration_is_refused(option: str, value: Any, told: str) -> None:
@@ -268,8 +291,13 @@ def test_loading_may_change_update_every() -> None:
     ("changed", "told"),
     [
         ({"version": 2}, "version 2, this release reads 1"),
-        ({"targets": np.zeros(2)}, "targets should have shape"),
-        ({"length": np.zeros(3)}, "length should have shape"),
+        ({"targets": np.array([40, 40])}, "damaged, in targets"),
+        ({"targets": np.array([40, 40, 45])}, "damaged, in targets"),
+        ({"targets": np.array([40, 40, np.nan])}, "damaged, in targets"),
+        ({"length": np.array([3])}, "damaged, in length"),
+        ({"last_step": None}, "damaged, in last_step"),
+        ({"lower_bound": "x"}, "lower_bound is x in the saved state and 10 in this run"),
+        ({"batch_rows": np.array([1]), "band": np.array([3]), "length": np.array([-1])}, "batch_prompts, band, length"),
     ],
 )
 def test_a_damaged_state_is_refused(changed: dict[str, Any], told: str) -> None:
