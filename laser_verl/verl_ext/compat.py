@@ -83,15 +83,18 @@ def all_or_nothing(registry: dict[str, Any]) -> Iterator[None]:
 def put_in_place_of(registry: dict[str, Any], mode: str, choose: Callable[[Any, Callable[..., Any]], Any]) -> None:
     """Let ``choose(config, stock)`` answer for the stock trainer of a mode.
 
-    ``main_ppo`` calls ``get_trainer_cls(mode)(config=config)``, so an entry may be a function of the config.
+    ``main_ppo`` calls ``get_trainer_cls(mode)(config=config)``. The entry stays a class, so that what builds on the
+    trainer that ``get_trainer_cls`` returns goes on working, and gets the stock one.
     Source: https://github.com/verl-project/verl/blob/v0.9.1/verl/trainer/main_ppo.py (TaskRunnerV1.run)
     Remove when: verl's trainers offer a hook between sampling and the advantage step.
     """
     stock = registry[mode]
 
-    @functools.wraps(stock, updated=())
-    def trainer(config: Any) -> Any:
-        return choose(config, stock)
+    class Trainer(stock):  # type: ignore[misc, valid-type]
+        def __new__(cls, config: Any, *args: Any, **kwargs: Any) -> Any:
+            if cls is not Trainer:
+                return super().__new__(cls)
+            # Never an instance of this very class, so Python does not call __init__ on it once more.
+            return choose(config, stock)
 
-    trainer.stock = stock  # type: ignore[attr-defined]
-    registry[mode] = trainer
+    registry[mode] = functools.update_wrapper(Trainer, stock, updated=())

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import transfer_queue as tq
 from omegaconf import DictConfig
 from tensordict import TensorDict
@@ -14,14 +15,18 @@ from transfer_queue import KVBatchMeta
 
 import laser_verl
 from laser_verl.core import state as state_file
+from laser_verl.core.framework import Shaped
 from laser_verl.core.metrics import step_metrics
 from laser_verl.core.rollouts import Rollouts
 from laser_verl.verl_ext.layout import Layout, place_rewards
+from laser_verl.verl_ext.reward_row import ERROR
 from laser_verl.verl_ext.settings import Settings
 
 logger = logging.getLogger(__name__)
 
-_FIELDS = ["uid", "rm_scores", "extra_fields"]
+_FIELDS = ["uid", "rm_scores", "extra_fields", "num_turns"]
+# the user's and the model's
+_TURNS_OF_ONE_ANSWER = 2
 
 
 class Driver:
@@ -31,6 +36,10 @@ class Driver:
         """Build the method; a wrong option is an error here, before any model loads."""
         self.settings = settings
         self.method = settings.build_method()
+        self.records: dict[str, dict[str, Any]] = {}
+        """By verl's key of a response: what it was shaped from in the last batch, for the rollout dump."""
+        self._has_own_scores = bool((config.reward.get("custom_reward_function") or {}).get("path"))
+        self._has_own_scores |= bool(config.reward.reward_model.enable)
         if _scores_without_verdict(config) and settings.verification.correct_at is None:
             raise ValueError(
                 "laser_verl: reward.reward_model.enable=true gives scores, and a length reward has to know which "
@@ -55,23 +64,21 @@ class Driver:
             {"rm_scores": place_rewards(data["rm_scores"], layout, shaped.reward)}, batch_size=len(batch.keys)
         )
         tq.kv_batch_put(keys=batch.keys, partition_id=batch.partition_id, fields=scores)
+        self.records = self._record(batch, layout, rollouts, shaped)
         size = self.settings.context.group_size
         return {**step_metrics(rollouts, shaped, size), **self.method.metrics()}
 
     def rollouts(self, data: TensorDict, batch: KVBatchMeta, layout: Layout, step: int) -> Rollouts:
         """The responses of a batch with the verdicts that the reward workers sent along."""
-        uids, extra = list(data["uid"]), list(data["extra_fields"])
-        scores = data["rm_scores"]
-        infos = [extra[row].get("reward_extra_info") or {} for row in layout.final]
-        if any("answer_correct" not in info for info in infos):
-            infos = self._infos_from_scores([float(scores[row].sum()) for row in layout.final])
+        uids = list(data["uid"])
+        infos = self._infos(data, layout)
 
         def column(name: str) -> list[float]:
             return [info[name] for info in infos]
 
         return Rollouts.build(
             prompt=[uids[row] for row in layout.final],
-            response_length=[batch.tags[row]["response_len"] for row in layout.final],
+            response_length=_written_tokens(data, batch, layout),
             correct=column("answer_correct"),
             well_formed=column("well_formed"),
             repetitive=column("repetitive"),
@@ -81,23 +88,39 @@ class Driver:
             max_response_length=self.settings.context.max_response_length,
         )
 
-    def _infos_from_scores(self, scores: list[float]) -> list[dict[str, float]]:
+    def _infos(self, data: TensorDict, layout: Layout) -> list[dict[str, Any]]:
+        extra, scores = list(data["extra_fields"]), data["rm_scores"]
+        infos = [extra[row].get("reward_extra_info") or {} for row in layout.final]
+        refuse_bad_rows(info.get(ERROR) for info in infos)
+        return [
+            info if "answer_correct" in info else self._from_score(float(scores[row].sum()))
+            for info, row in zip(infos, layout.final, strict=True)
+        ]
+
+    def _from_score(self, score: float) -> dict[str, Any]:
         correct_at = self.settings.verification.correct_at
         if correct_at is None:
             raise ValueError(
                 "laser_verl: a response arrived without a verdict; its agent loop set reward_score itself. "
                 "Leave the score to the reward manager, or add +reward.reward_kwargs.correct_at=1.0"
             )
-        return [
-            {
-                "answer_correct": float(score >= correct_at),
-                "well_formed": 1.0,
-                "repetitive": 0.0,
-                "truncated": 0.0,
-                "task_score": score,
-            }
-            for score in scores
-        ]
+        flags = {"well_formed": 1.0, "repetitive": 0.0, "truncated": 0.0}
+        return {"answer_correct": float(score >= correct_at), "task_score": score, **flags}
+
+    def _record(
+        self, batch: KVBatchMeta, layout: Layout, rollouts: Rollouts, shaped: Shaped
+    ) -> dict[str, dict[str, Any]]:
+        columns = {
+            "task_reward": shaped.task_reward,
+            "correct": rollouts.correct,
+            **{name: getattr(rollouts, name) for name in ("well_formed", "repetitive", "truncated")},
+            "response_length": rollouts.length,
+        }
+        if self._has_own_scores:
+            columns["task_score"] = shaped.task_reward
+        keys = [batch.keys[row] for row in layout.final]
+        values = zip(*(column.tolist() for column in columns.values()), strict=True)
+        return {key: dict(zip(columns, row, strict=True)) for key, row in zip(keys, values, strict=True)}
 
     def save(self, folder: Path, fingerprint: Mapping[str, Any]) -> None:
         """Write ``laser_state`` into a step's checkpoint folder, before verl's commit file."""
@@ -113,11 +136,36 @@ class Driver:
             return
         state = state_file.load_state(path)
         state_file.compare_fingerprints(state.get("fingerprint", {}), self._fingerprint(fingerprint), path)
-        self.method.load_state_dict(state["method"])
+        self.method.load_state_dict(state.get("method", {}))
         logger.info("laser_verl: restored %s", path)
 
     def _fingerprint(self, data: Mapping[str, Any]) -> dict[str, Any]:
         return {"rollout_n": self.settings.context.group_size, **data}
+
+
+def refuse_bad_rows(errors: Iterable[Any]) -> None:
+    """Stop the run where a reward worker could not score a row.
+
+    Args:
+        errors: What the workers sent as ``laser_error``, None where all is well.
+
+    Raises:
+        ValueError: the first of them.
+    """
+    for error in errors:
+        if error is not None:
+            raise ValueError(error)
+
+
+def _written_tokens(data: TensorDict, batch: KVBatchMeta, layout: Layout) -> list[int]:
+    """Tokens that the model wrote, per response: over all turns, without what tools answered."""
+    tokens = np.array([tag["response_len"] for tag in batch.tags])
+    if len(layout.rows) > len(layout.final) or max(map(int, data["num_turns"]), default=0) > _TURNS_OF_ONE_ANSWER:
+        masks = tq.kv_batch_get(keys=batch.keys, partition_id=batch.partition_id, select_fields=["response_mask"])[
+            "response_mask"
+        ]
+        tokens = np.array([int(mask.sum()) for mask in masks.unbind()])
+    return np.bincount(layout.response, tokens[layout.rows], len(layout.final)).astype(np.int64).tolist()
 
 
 def _scores_without_verdict(config: DictConfig) -> bool:

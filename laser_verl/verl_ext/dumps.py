@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import transfer_queue as tq
 from transfer_queue import KVBatchMeta
 
 from laser_verl.core.keys import prompt_key
-from laser_verl.verl_ext.layout import Layout
+from laser_verl.verl_ext.layout import Layout, optional_field
 from laser_verl.verl_ext.text import decode_visible
 
-_FIELDS = ["prompts", "responses", "rm_scores", "reward_model", "extra_fields", "data_source", "raw_prompt"]
-_FLAGS = ("well_formed", "repetitive", "truncated")
+_FIELDS = ["prompts", "responses", "rm_scores", "extra_fields", "raw_prompt"]
+_OPTIONAL_FIELDS = ["reward_model", "data_source"]
+
+# What the reward worker sent along and the driver's record says better.
+_VERDICT = ("acc", "answer_correct", "score_status", "task_score")
 
 
-def dump_columns(batch: KVBatchMeta, tokenizer: Any, max_response_length: int) -> dict[str, list[Any]]:
+def dump_columns(
+    batch: KVBatchMeta, tokenizer: Any, max_response_length: int, records: Mapping[str, Mapping[str, Any]]
+) -> dict[str, list[Any]]:
     """The columns of one step's dump, one row a response, sorted by verl's key ``{uid}_{session}_{index}``.
 
     Args:
@@ -23,33 +29,34 @@ def dump_columns(batch: KVBatchMeta, tokenizer: Any, max_response_length: int) -
             trajectory are left out.
         tokenizer: decodes prompts and responses, think tags kept.
         max_response_length: tokens, written along so that recorded rollouts can be shaped again.
+        records: by key, what the driver shaped each response from.
 
     Returns:
-        ``input``, ``output``, ``gts``, ``score`` (after shaping) and ``uid`` as verl writes them, and ``task_reward``,
-        ``correct``, ``well_formed``, ``repetitive``, ``truncated``, ``response_length``, ``data_source``,
-        ``prompt_key``, ``max_response_length``. verl adds ``step``.
+        ``input``, ``output``, ``gts``, ``score`` (after shaping) and ``uid`` as verl writes them; ``task_reward``,
+        ``correct``, ``well_formed``, ``repetitive``, ``truncated``, ``response_length``, and ``task_score`` where the
+        score is not of our making; ``data_source``, ``prompt_key``, ``max_response_length``; and what a user's reward
+        function returned besides. verl adds ``step``.
     """
     keys = sorted((batch.keys[row] for row in Layout.of(batch.keys, batch.tags).final), key=_order)
-    data = tq.kv_batch_get(keys=keys, partition_id=batch.partition_id, select_fields=_FIELDS)
+    data = tq.kv_batch_get(keys=keys, partition_id=batch.partition_id, select_fields=[*_FIELDS, *_OPTIONAL_FIELDS])
     prompts, responses = data["prompts"].unbind(), data["responses"].unbind()
-    golds = [row.get("ground_truth") for row in data["reward_model"]]
-    sources, messages = list(data["data_source"]), list(data["raw_prompt"])
-    scores = [float(row.sum()) for row in data["rm_scores"].unbind()]
+    golds = [(row or {}).get("ground_truth") for row in optional_field(data, "reward_model")]
+    sources, messages = optional_field(data, "data_source"), list(data["raw_prompt"])
     infos = [row.get("reward_extra_info") or {} for row in data["extra_fields"]]
+    recorded = [records[key] for key in keys]
     columns: dict[str, list[Any]] = {
         "input": [decode_visible(tokenizer, ids.tolist()) for ids in prompts],
         "output": [decode_visible(tokenizer, ids.tolist()) for ids in responses],
         "gts": golds,
-        "score": scores,
+        "score": [float(row.sum()) for row in data["rm_scores"].unbind()],
         "uid": keys,
-        "task_reward": [info.get("task_score", score) for info, score in zip(infos, scores, strict=True)],
-        "correct": [bool(info.get("answer_correct", False)) for info in infos],
-        "response_length": [len(ids) for ids in responses],
+        **{name: [row[name] for row in recorded] for name in (recorded[0] if recorded else ())},
         "max_response_length": [max_response_length] * len(keys),
         "data_source": sources,
         "prompt_key": [prompt_key(*row) for row in zip(sources, messages, golds, strict=True)],
     }
-    return columns | {name: [bool(info.get(name, False)) for info in infos] for name in _FLAGS}
+    others = dict.fromkeys(name for info in infos for name in info if name not in (*columns, *_VERDICT))
+    return columns | {name: [info.get(name) for info in infos] for name in others}
 
 
 def _order(key: str) -> tuple[str, int, int]:

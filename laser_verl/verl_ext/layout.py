@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from tensordict import TensorDict
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,11 @@ class Layout:
             owner.append(number)
         final = np.array([row for _, _, row in sessions.values()], dtype=np.int64)
         return cls(final=final, rows=np.array(rows, dtype=np.int64), response=np.array(owner, dtype=np.int64))
+
+
+def optional_field(data: TensorDict, name: str) -> list[Any]:
+    """A field that not every data set has: its value per row, or None per row."""
+    return list(data[name]) if name in data.keys() else [None] * len(data)  # noqa: SIM118 (a TensorDict is no dict)
 
 
 def place_rewards(rm_scores: torch.Tensor, layout: Layout, reward: np.ndarray) -> torch.Tensor:

@@ -7,7 +7,6 @@ answer, loops, length. Its worth beside its siblings is decided on the driver (`
 from __future__ import annotations
 
 import inspect
-import math
 from typing import Any
 
 import numpy as np
@@ -21,7 +20,17 @@ from laser_verl.core.framework import Method, method_names
 from laser_verl.core.rollouts import Rollouts
 from laser_verl.scoring import STATUSES, Scorer
 from laser_verl.scoring.formats import prompt_opens_think
+from laser_verl.scoring.loops import is_repetitive
 from laser_verl.verl_ext.compat import all_or_nothing
+from laser_verl.verl_ext.reward_row import (
+    ERROR,
+    BadRow,
+    extra_info,
+    ground_truth,
+    read_custom_result,
+    row_name,
+    valid_ids,
+)
 from laser_verl.verl_ext.settings import Settings, read_settings, refuse_group_method
 from laser_verl.verl_ext.text import decode_visible
 
@@ -66,39 +75,51 @@ class LengthRewardManager(RewardManagerBase):
 
         Returns:
             ``reward_score`` and ``reward_extra_info`` with ``acc`` (correct and well formed, 0 or 1),
-            ``answer_correct``, ``well_formed``, ``repetitive``, ``truncated`` (0 or 1), ``task_score``,
-            ``response_length`` in tokens and ``score_status`` (index into ``laser_verl.scoring.STATUSES``).
+            ``answer_correct``, ``well_formed``, ``repetitive``, ``truncated`` (0 or 1), ``task_score``, ``score`` (the
+            same), ``response_length`` in tokens, ``score_status`` (index into ``laser_verl.scoring.STATUSES``), and
+            whatever else a user's function returned.
 
         Raises:
-            ValueError: the row has no gold answer, or the user's own reward function returned no verdict.
+            BadRow: the row has no gold answer, or the user's own reward function returned no verdict. Under our trainer
+                it is returned as ``laser_error`` instead, and stops the run on the driver.
         """
         item = data[-1:][0]
-        prompt_ids, response_ids = _valid_ids(item)
-        info = {
-            "repetitive": 0.0,
-            "truncated": float(self._is_truncated(response_ids)),
-            "response_length": float(len(response_ids)),
-        }
+        prompt_ids, response_ids = valid_ids(item)
         response = await self.loop.run_in_executor(None, decode_visible, self.tokenizer, response_ids)
-        if self.custom:
-            info |= await self._custom_verdict(item, response)
-        else:
-            info |= await self._verdict(item, prompt_ids, response_ids, response, bool(info["truncated"]))
-        info["acc"] = float(bool(info["answer_correct"]) and bool(info["well_formed"]))
+        truncated = self._is_truncated(response_ids)
+        try:
+            if self.custom:
+                info = await self._custom_verdict(item, response_ids, response)
+            else:
+                info = await self._verdict(item, prompt_ids, response_ids, response, truncated)
+        except BadRow as error:
+            if not self.settings.plugin.shape_on_driver:
+                raise
+            return {"reward_score": 0.0, "reward_extra_info": {ERROR: str(error)}}
+        info |= {
+            "acc": float(bool(info["answer_correct"]) and bool(info["well_formed"])),
+            "truncated": float(truncated),
+            "response_length": float(len(response_ids)),
+            "score": info["task_score"],
+        }
         return {"reward_score": self._reward(info), "reward_extra_info": info}
 
     async def _verdict(
         self, item: Any, prompt_ids: list[int], response_ids: list[int], response: str, truncated: bool
-    ) -> dict[str, float]:
+    ) -> dict[str, Any]:
         tail = self.tokenizer.decode(prompt_ids[-_PROMPT_TAIL_TOKENS:], skip_special_tokens=False)
-        verdict = await self.scorer.score_async(
-            response,
-            _ground_truth(item),
-            token_ids=np.asarray(response_ids, dtype=np.int64),
-            truncated=truncated,
-            prompt_opens_think=prompt_opens_think(tail),
-            row=_row_name(item),
-        )
+        gold, name = ground_truth(item), row_name(item)
+        try:
+            verdict = await self.scorer.score_async(
+                response,
+                gold,
+                token_ids=np.asarray(response_ids, dtype=np.int64),
+                truncated=truncated,
+                prompt_opens_think=prompt_opens_think(tail),
+                row=name,
+            )
+        except ValueError as error:
+            raise BadRow(f"laser_verl: {error}") from error
         scores = self.method.scores
         task_score = scores.correct if verdict.correct else scores.wrong
         return {
@@ -109,12 +130,12 @@ class LengthRewardManager(RewardManagerBase):
             "score_status": float(STATUSES.index(verdict.status)),
         }
 
-    async def _custom_verdict(self, item: Any, response: str) -> dict[str, float]:
+    async def _custom_verdict(self, item: Any, response_ids: list[int], response: str) -> dict[str, Any]:
         arguments = {
             "data_source": item.non_tensor_batch["data_source"],
             "solution_str": response,
-            "ground_truth": _ground_truth(item),
-            "extra_info": dict(item.non_tensor_batch.get("extra_info") or {}),
+            "ground_truth": ground_truth(item),
+            "extra_info": extra_info(item),
             **self.router,
         }
         if inspect.iscoroutinefunction(getattr(self.compute_score, "func", self.compute_score)):
@@ -123,14 +144,15 @@ class LengthRewardManager(RewardManagerBase):
             result = await self.loop.run_in_executor(None, lambda: self.compute_score(**arguments))
             if inspect.isawaitable(result):
                 result = await result
-        return read_custom_result(result, self.settings.verification.correct_at)
+        loops = await self.loop.run_in_executor(None, is_repetitive, np.asarray(response_ids, dtype=np.int64))
+        return read_custom_result(result, self.settings.verification.correct_at) | {"repetitive": float(loops)}
 
     def _is_truncated(self, response_ids: list[int]) -> bool:
         limit = self.settings.context.max_response_length
         assert limit is not None
         return len(response_ids) >= limit and response_ids[-1] != self.tokenizer.eos_token_id
 
-    def _reward(self, info: dict[str, float]) -> float:
+    def _reward(self, info: dict[str, Any]) -> float:
         if self.settings.plugin.shape_on_driver:
             return info["task_score"]
         rollouts = Rollouts.build(
@@ -144,72 +166,6 @@ class LengthRewardManager(RewardManagerBase):
             max_response_length=self.settings.context.max_response_length,
         )
         return float(self.method.shape(rollouts).reward[0])
-
-
-def read_custom_result(result: Any, correct_at: float | None) -> dict[str, float]:
-    """The verdict in what a user's ``custom_reward_function`` returned.
-
-    Args:
-        result: a mapping with ``score`` and ``acc`` (and optionally ``well_formed``), or a number.
-        correct_at: the least number that counts as correct, needed where there is no ``acc``.
-
-    Returns:
-        ``answer_correct``, ``well_formed``, ``task_score`` (on the function's own scale), ``score_status``.
-
-    Raises:
-        ValueError: neither ``acc`` nor ``correct_at``, or a value that is no verdict.
-    """
-    fields = dict(result) if isinstance(result, dict) else {"score": result}
-    try:
-        score = float(fields["score"])
-    except (KeyError, TypeError, ValueError):
-        raise ValueError(
-            f"laser_verl: custom_reward_function returned {result!r}; return a number or a dict with score and acc"
-        ) from None
-    if not math.isfinite(score):
-        raise ValueError(f"laser_verl: custom_reward_function returned score={score!r}; it must be a finite number")
-    if "acc" in fields:
-        acc = fields["acc"]
-        if acc not in (0, 1):
-            raise ValueError(f"laser_verl: custom_reward_function returned acc={acc!r}; it must be true or false")
-        correct = bool(acc)
-    elif correct_at is not None:
-        correct = score >= correct_at
-    else:
-        raise ValueError(
-            f"laser_verl: custom_reward_function returned {result!r}, which does not say whether the answer is right; "
-            "return a dict with acc, or say from which score on it is: +reward.reward_kwargs.correct_at=1.0"
-        )
-    return {
-        "answer_correct": float(correct),
-        "well_formed": float(bool(fields.get("well_formed", True))),
-        "task_score": score,
-        "score_status": float(STATUSES.index("equal" if correct else "different")),
-    }
-
-
-def _valid_ids(item: Any) -> tuple[list[int], list[int]]:
-    prompts, responses, mask = item.batch["prompts"], item.batch["responses"], item.batch["attention_mask"]
-    width = prompts.shape[-1]
-    prompt_ids = prompts[mask[:width].bool()].tolist()
-    response_ids = responses[mask[width : width + responses.shape[-1]].bool()].tolist()
-    return prompt_ids, response_ids
-
-
-def _row_name(item: Any) -> str:
-    row = item.non_tensor_batch
-    index = (row.get("extra_info") or {}).get("index", row.get("index"))
-    return f"data_source={row.get('data_source')!r}, index={index!r}"
-
-
-def _ground_truth(item: Any) -> Any:
-    gold = (item.non_tensor_batch.get("reward_model") or {}).get("ground_truth")
-    if gold is None or (isinstance(gold, str) and not gold.strip()):
-        raise ValueError(
-            f"laser_verl: the row with {_row_name(item)} has no reward_model.ground_truth; "
-            "give every training and validation row a gold answer"
-        )
-    return gold
 
 
 def register() -> list[str]:

@@ -8,15 +8,17 @@ Here a request is seeded by (run seed, step, prompt, rollout), and a batch is tr
 from __future__ import annotations
 
 import hashlib
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import transfer_queue as tq
-from transfer_queue import KVBatchMeta
 from verl.experimental.agent_loop.agent_loop import AgentLoopOutput
 from verl.experimental.agent_loop.agent_loop import register as register_agent_loop
 from verl.experimental.agent_loop.single_turn_agent_loop import SingleTurnAgentLoop
 
 from laser_verl.core.keys import prompt_key
+from laser_verl.verl_ext.layout import optional_field
+
+if TYPE_CHECKING:
+    from transfer_queue import KVBatchMeta
 
 NAME = "laser_seeded"
 
@@ -58,10 +60,13 @@ def sort_rows(batch: KVBatchMeta) -> None:
     Args:
         batch: a batch in the TransferQueue, padding not added yet.
     """
+    # verl's older trainers import the agent loop too, and do without this package
+    import transfer_queue as tq
+
     fields = ["data_source", "raw_prompt", "reward_model"]
     data = tq.kv_batch_get(keys=batch.keys, partition_id=batch.partition_id, select_fields=fields)
-    golds = [(row or {}).get("ground_truth") for row in data["reward_model"]]
-    prompts = zip(list(data["data_source"]), list(data["raw_prompt"]), golds, strict=True)
+    golds = [(row or {}).get("ground_truth") for row in optional_field(data, "reward_model")]
+    prompts = zip(optional_field(data, "data_source"), list(data["raw_prompt"]), golds, strict=True)
     places = [
         (prompt_key(*prompt), *map(int, key.rsplit("_", 2)[1:]))
         for prompt, key in zip(prompts, batch.keys, strict=True)

@@ -6,6 +6,7 @@ managers under a stock mode puts ours in its place (``+laser.auto_mode=false`` f
 
 from __future__ import annotations
 
+import inspect
 import logging
 from collections.abc import Callable
 from pathlib import Path
@@ -22,8 +23,9 @@ from verl.utils.debug import marked_timer
 from laser_verl.core.framework import method_names
 from laser_verl.verl_ext import seeded_rollout
 from laser_verl.verl_ext.compat import all_or_nothing, put_in_place_of
-from laser_verl.verl_ext.driver import Driver
+from laser_verl.verl_ext.driver import Driver, refuse_bad_rows
 from laser_verl.verl_ext.dumps import dump_columns
+from laser_verl.verl_ext.reward_row import ERROR
 from laser_verl.verl_ext.settings import names_our_manager, read_plugin, read_settings, refuse_group_method
 
 logger = logging.getLogger(__name__)
@@ -93,9 +95,15 @@ class LaserTrainer(PPOTrainer):
             return Path(self.config.trainer.resume_from_path)
         return Path(self.config.trainer.default_local_dir) / f"global_step_{self.global_steps}"
 
+    def _val_metrics_update(self, *args: Any, **kwargs: Any) -> dict[str, float]:
+        given = inspect.signature(super()._val_metrics_update).bind(*args, **kwargs).arguments
+        refuse_bad_rows(given["reward_extra_infos_dict"].get(ERROR, ()))
+        return super()._val_metrics_update(*args, **kwargs)
+
     def _log_rollout_data(self, batch: KVBatchMeta, timing_raw: dict[str, float], rollout_data_dir: str) -> None:
         with marked_timer("dump_rollout_generations", timing_raw):
-            columns = dump_columns(batch, self.tokenizer, self.config.data.max_response_length)
+            longest = self.config.data.max_response_length
+            columns = dump_columns(batch, self.tokenizer, longest, self.driver.records)
             self._dump_generations(
                 inputs=columns.pop("input"),
                 outputs=columns.pop("output"),
@@ -134,6 +142,12 @@ def use_seeded_rollout(config: DictConfig) -> None:
         ValueError: the config already names an agent loop of its own.
     """
     agent = config.actor_rollout_ref.rollout.agent
+    engine = config.actor_rollout_ref.rollout.name
+    if engine != "vllm":
+        raise ValueError(
+            f"laser_verl: laser.seeded_rollout=true seeds each request, which works with "
+            f"actor_rollout_ref.rollout.name=vllm; it is {engine}: leave out laser.seeded_rollout"
+        )
     if agent.default_agent_loop not in (_STOCK_AGENT_LOOP, seeded_rollout.NAME):
         raise ValueError(
             f"laser_verl: laser.seeded_rollout=true seeds single-turn rollouts, but the run uses "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import torch
 from omegaconf import OmegaConf
 from transfer_queue import KVBatchMeta
 
+from laser_verl.core import Rollouts, state
 from laser_verl.core.framework import Context
 from laser_verl.core.state import NAME
 from laser_verl.verl_ext.driver import Driver
@@ -21,6 +23,7 @@ CONFIG = OmegaConf.create({"reward": {"custom_reward_function": {"path": None}, 
 WITH_REWARD_MODEL = OmegaConf.create(
     {"reward": {"custom_reward_function": {"path": None}, "reward_model": {"enable": True}}}
 )
+HALF = b"PK\x03\x04 the first bytes of an archive"
 
 
 def driver(config: Any = CONFIG, correct_at: float | None = None, **options: Any) -> Driver:
@@ -75,6 +78,7 @@ def test_rollouts_carry_verdicts_lengths_and_step_without_padding() -> None:
     )
     data = {
         "uid": ["p", "p", "q", "p"],
+        "num_turns": [2, 2, 2, 0],
         "extra_fields": [verdict(True, 1.0), verdict(False, -0.5), verdict(True, 1.0), verdict(True, 1.0)],
         "rm_scores": nested([1.0], [-0.5], [1.0], [0.0]),
     }
@@ -90,7 +94,8 @@ def test_scores_without_verdict_need_a_threshold() -> None:
     with pytest.raises(ValueError, match="correct_at"):
         driver(WITH_REWARD_MODEL)
     batch = KVBatchMeta(partition_id="train", keys=["p_0_0", "p_1_0"], tags=[{"response_len": 5}, {"response_len": 9}])
-    data = {"uid": ["p", "p"], "extra_fields": [{}, {}], "rm_scores": nested([0.0, 0.8], [0.3])}
+    scores = nested([0.0, 0.8], [0.3])
+    data = {"uid": ["p", "p"], "num_turns": [2, 2], "extra_fields": [{}, {}], "rm_scores": scores}
     ours = driver(WITH_REWARD_MODEL, correct_at=0.5)
     rollouts = ours.rollouts(data, batch, Layout.of(batch.keys, batch.tags), step=1)
     assert rollouts.correct.tolist() == [True, False]
@@ -124,6 +129,52 @@ def test_a_checkpoint_without_our_state_starts_afresh_and_says_so(
     assert "start afresh" in caplog.text
 
 
-def test_no_half_written_state_is_left(tmp_path: Path) -> None:
-    driver().save(tmp_path / "global_step_3", {})
-    assert [path.name for path in (tmp_path / "global_step_3").iterdir()] == [NAME]
+def fill_the_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+    def write_half(file: Any, **_: Any) -> None:
+        if hasattr(file, "write"):
+            file.write(HALF)
+        else:
+            Path(file).write_bytes(HALF)
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(state.np, "savez", write_half)
+
+
+def test_a_save_that_fails_half_way_leaves_the_old_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ours, folder = driver(), tmp_path / "global_step_3"
+    ours.method.observe(Rollouts.build(["p", "p"], [8, 8], [1, 1], step=1))
+    ours.save(folder, {})
+    assert [path.name for path in folder.iterdir()] == [NAME]
+    ours.method.observe(Rollouts.build(["q", "q"], [20, 20], [1, 0], step=2))
+
+    with monkeypatch.context() as patch:
+        fill_the_disk(patch)
+        with pytest.raises(OSError, match="No space left"):
+            ours.save(folder, {})
+    restored = driver()
+    restored.load(folder, {})
+    # the easy group of step 1, both solved within 8 tokens; without the medium one of step 2, so 64, the longest, stays
+    assert restored.method.metrics() == {
+        "laser/target_length/easy": 8.0,
+        "laser/target_length/medium": 64.0,
+        "laser/target_length/hard": 64.0,
+        "laser/target_prompts/easy": 1.0,
+        "laser/target_prompts/medium": 0.0,
+        "laser/target_prompts/hard": 0.0,
+    }
+
+    ours.save(folder, {})
+    restored = driver()
+    restored.load(folder, {})
+    assert restored.method.metrics()["laser/target_prompts/medium"] == 1.0
+
+
+def test_what_a_failed_first_save_leaves_is_not_taken_for_the_state(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    fill_the_disk(monkeypatch)
+    with pytest.raises(OSError, match="No space left"):
+        driver().save(tmp_path, {})
+    assert NAME not in [path.name for path in tmp_path.iterdir()]
+    driver().load(tmp_path, {})
+    assert "start afresh" in caplog.text

@@ -68,8 +68,33 @@ def test_our_names_are_in_verls_registries_and_stock_trainers_still_answer() -> 
     assert {*method_names(), "naive", "dapo"} <= set(REWARD_MANAGER)
     assert "laser_seeded" in _agent_loop_registry
     assert "ray_object_store" in CheckpointEngineRegistry._registry
-    assert TRAINER_REGISTRY["sync"].stock.__name__ == "PPOTrainerSync"
-    assert TRAINER_REGISTRY["laser_sync"].__mro__[2] is TRAINER_REGISTRY["sync"].stock
+    assert TRAINER_REGISTRY["sync"].__name__ == "PPOTrainerSync"
+    assert TRAINER_REGISTRY["laser_sync"].__mro__[2] is TRAINER_REGISTRY["sync"].__wrapped__
+
+
+def test_what_builds_on_a_trainer_of_verl_gets_the_stock_one() -> None:
+    from verl.trainer.ppo.v1.trainer_base import get_trainer_cls
+    from verl.trainer.ppo.v1.trainer_sync import PPOTrainerSync
+
+    class Extended(get_trainer_cls("sync")):
+        def __init__(self, config: str) -> None:
+            self.seen = config
+
+    built = Extended(config="mine")
+    assert isinstance(built, PPOTrainerSync)
+    assert built.seen == "mine"
+
+
+def test_verl_s_older_trainers_need_no_transfer_queue() -> None:
+    code = """
+import sys
+sys.modules["transfer_queue"] = None
+import verl.experimental.agent_loop
+from laser_verl.verl_ext.register import report
+print(report()["registered"]["agent_loops"], report()["failed"])
+"""
+    finished = python(code, VERL_PLATFORM="nvidia")
+    assert finished.stdout.splitlines()[-1:] == ["['laser_seeded'] {}"], finished.stderr[-2000:]
 
 
 def test_a_registry_is_left_as_it_was_when_adding_fails() -> None:

@@ -19,7 +19,9 @@ def config(name: str = "laser_d", laser: dict[str, Any] | None = None, **reward_
                 "custom_reward_function": {"path": None},
                 "reward_model": {"enable": False},
             },
-            "actor_rollout_ref": {"rollout": {"n": 4, "agent": {"default_agent_loop": "single_turn_agent"}}},
+            "actor_rollout_ref": {
+                "rollout": {"name": "vllm", "n": 4, "agent": {"default_agent_loop": "single_turn_agent"}}
+            },
             "data": {"max_response_length": 4096},
             "trainer": {"v1": {"trainer_mode": "sync"}},
         }
@@ -78,6 +80,13 @@ def test_seeded_rollout_refuses_another_agent_loop() -> None:
     made = config("laser", laser={"auto_mode": False, "seeded_rollout": True}, target_length=2048)
     made.actor_rollout_ref.rollout.agent.default_agent_loop = "tool_agent"
     with pytest.raises(ValueError, match="tool_agent"):
+        chosen(made)
+
+
+def test_seeded_rollout_refuses_an_engine_without_seeds_per_request() -> None:
+    made = config("laser", laser={"auto_mode": False, "seeded_rollout": True}, target_length=2048)
+    made.actor_rollout_ref.rollout.name = "sglang"
+    with pytest.raises(ValueError, match=r"rollout\.name=vllm; it is sglang: leave out laser\.seeded_rollout"):
         chosen(made)
 
 

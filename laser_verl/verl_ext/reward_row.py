@@ -1,0 +1,117 @@
+"""One row as verl hands it to a reward worker: its tokens, its gold answer, and what a user's function makes of it."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from laser_verl.scoring import STATUSES
+
+ERROR = "laser_error"
+"""Key of ``reward_extra_info`` under which a reward worker sends the reason why it could not score a row."""
+
+
+class BadRow(ValueError):
+    """A row that cannot be scored, through no fault of the response.
+
+    verl logs an error of a reward worker and goes on without the group, in an async mode for ever. So our trainer has
+    it sent along as :data:`ERROR` and stops the run.
+    """
+
+
+def valid_ids(item: Any) -> tuple[list[int], list[int]]:
+    """Token ids of prompt and response without padding.
+
+    verl pads the outputs of a multi-turn trajectory on the right, prompts, responses and mask each by themselves, and
+    sends the true lengths along; elsewhere the mask tells.
+
+    Args:
+        item: verl's row.
+
+    Returns:
+        Prompt and response, [P] and [L].
+    """
+    prompts, responses, row = item.batch["prompts"], item.batch["responses"], item.non_tensor_batch
+    if "response_len" in row:
+        return prompts[: int(row["prompt_len"])].tolist(), responses[: int(row["response_len"])].tolist()
+    width, mask = prompts.shape[-1], item.batch["attention_mask"]
+    prompt_ids = prompts[mask[:width].bool()].tolist()
+    response_ids = responses[mask[width : width + responses.shape[-1]].bool()].tolist()
+    return prompt_ids, response_ids
+
+
+def row_name(item: Any) -> str:
+    """What names the row in an error."""
+    row = item.non_tensor_batch
+    index = (row.get("extra_info") or {}).get("index", row.get("index"))
+    return f"data_source={row.get('data_source')!r}, index={index!r}"
+
+
+def ground_truth(item: Any) -> Any:
+    """The gold answer of the row.
+
+    Raises:
+        BadRow: it has none.
+    """
+    gold = (item.non_tensor_batch.get("reward_model") or {}).get("ground_truth")
+    if gold is None or (isinstance(gold, str) and not gold.strip()):
+        raise BadRow(
+            f"laser_verl: the row with {row_name(item)} has no reward_model.ground_truth; "
+            "give every training and validation row a gold answer"
+        )
+    return gold
+
+
+def extra_info(item: Any) -> dict[str, Any]:
+    """What verl's own reward managers hand to a user's function as ``extra_info``."""
+    row = item.non_tensor_batch
+    return {
+        **(row.get("extra_info") or {}),
+        **(row.get("tool_extra_fields") or {}),
+        "num_turns": row.get("__num_turns__"),
+        "rollout_reward_scores": row.get("reward_scores", {}),
+    }
+
+
+def read_custom_result(result: Any, correct_at: float | None) -> dict[str, Any]:
+    """The verdict in what a user's ``custom_reward_function`` returned.
+
+    Args:
+        result: a mapping with ``score`` and ``acc`` (and optionally ``well_formed``), or a number.
+        correct_at: the least number that counts as correct, needed where there is no ``acc``.
+
+    Returns:
+        ``answer_correct``, ``well_formed``, ``task_score`` (on the function's own scale), ``score_status``, and the
+        mapping's other keys as they are.
+
+    Raises:
+        BadRow: neither ``acc`` nor ``correct_at``, or a value that is no verdict.
+    """
+    fields = dict(result) if isinstance(result, dict) else {"score": result}
+    try:
+        score = float(fields["score"])
+    except (KeyError, TypeError, ValueError):
+        raise BadRow(
+            f"laser_verl: custom_reward_function returned {result!r:.200}; return a number or a dict with score and acc"
+        ) from None
+    if not math.isfinite(score):
+        raise BadRow(f"laser_verl: custom_reward_function returned score={score!r}; it must be a finite number")
+    if "acc" not in fields and correct_at is None:
+        raise BadRow(
+            f"laser_verl: custom_reward_function returned {result!r:.200}, which does not say whether the answer is "
+            "right; return a dict with acc, or say from which score on it is: +reward.reward_kwargs.correct_at=1.0"
+        )
+    correct = _flag("acc", fields["acc"]) if "acc" in fields else score >= float(correct_at or 0.0)
+    return {
+        **fields,
+        "answer_correct": float(correct),
+        "well_formed": float(_flag("well_formed", fields.get("well_formed", True))),
+        "task_score": score,
+        "score_status": float(STATUSES.index("equal" if correct else "different")),
+    }
+
+
+def _flag(name: str, value: Any) -> bool:
+    if isinstance(value, str) or value not in (0, 1):
+        raise BadRow(f"laser_verl: custom_reward_function returned {name}={value!r:.80}; it must be true or false")
+    return bool(value)

@@ -1,0 +1,152 @@
+"""What the driver makes of a batch: several turns, rows that could not be scored, and the record for the dump."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from transfer_queue import KVBatchMeta
+
+from laser_verl.verl_ext import driver as module
+from laser_verl.verl_ext import dumps
+from laser_verl.verl_ext.driver import Driver
+from laser_verl.verl_ext.dumps import dump_columns
+from laser_verl.verl_ext.layout import Layout
+from tests.contract.test_driver import WITH_REWARD_MODEL, driver, nested, verdict
+
+
+class Queue:
+    """The TransferQueue's two calls over a dictionary; the real one needs a Ray cluster (integration tests)."""
+
+    def __init__(self, keys: list[str], **fields: Any) -> None:
+        self.keys, self.fields = keys, fields
+
+    def kv_batch_get(self, keys: list[str], partition_id: str, select_fields: list[str]) -> Any:
+        rows = [self.keys.index(key) for key in keys]
+        return Fields({name: self._pick(name, rows) for name in select_fields if name in self.fields}, len(rows))
+
+    def _pick(self, name: str, rows: list[int]) -> Any:
+        values = self.fields[name]
+        picked = [values[row] for row in rows]
+        return nested(*[value.tolist() for value in picked]) if isinstance(values, torch.Tensor) else picked
+
+    def kv_batch_put(self, keys: list[str], partition_id: str, fields: Any) -> None:
+        assert keys == self.keys
+        self.fields["rm_scores"] = fields["rm_scores"]
+
+
+class Fields(dict[str, Any]):
+    def __init__(self, values: dict[str, Any], size: int) -> None:
+        super().__init__(values)
+        self.size = size
+
+    def __len__(self) -> int:
+        return self.size
+
+
+class Words:
+    """Decodes ids as numbers."""
+
+    all_special_ids = ()
+
+    def decode(self, ids: list[int], **_: Any) -> str:
+        return " ".join(map(str, ids))
+
+
+@pytest.fixture
+def shaped(monkeypatch: pytest.MonkeyPatch) -> Any:
+    def run(ours: Driver, keys: list[str], tags: list[dict[str, Any]], **fields: Any) -> dict[str, list[Any]]:
+        queue = Queue(keys, **fields)
+        monkeypatch.setattr(module, "tq", queue)
+        monkeypatch.setattr(dumps, "tq", queue)
+        monkeypatch.setattr(dumps, "decode_visible", lambda tokenizer, ids: tokenizer.decode(ids))
+        batch = KVBatchMeta(partition_id="train", keys=keys, tags=tags)
+        ours.shape(batch, step=1)
+        return dump_columns(batch, Words(), 64, ours.records)
+
+    return run
+
+
+def two_responses(**changed: Any) -> dict[str, Any]:
+    fields: dict[str, Any] = {
+        "uid": ["p", "p"],
+        "num_turns": [2, 2],
+        "prompts": [torch.tensor([7]), torch.tensor([7])],
+        "responses": [torch.tensor([1, 2, 3]), torch.tensor([4, 5])],
+        "rm_scores": nested([0.0, 0.0, 1.0], [0.0, -0.5]),
+        "extra_fields": [verdict(True, 1.0), verdict(False, -0.5)],
+        "reward_model": [{"ground_truth": "b"}, {"ground_truth": "b"}],
+        "data_source": ["sums", "sums"],
+        "raw_prompt": [[{"role": "user", "content": "?"}]] * 2,
+    }
+    fields.update(changed)
+    for name in ("prompts", "responses"):
+        fields[name] = nested(*[ids.tolist() for ids in fields[name]])
+    return fields
+
+
+KEYS, TAGS = ["p_0_0", "p_1_0"], [{"response_len": 3}, {"response_len": 2}]
+
+
+def test_the_dump_holds_what_was_shaped_from(shaped: Any) -> None:
+    dump = shaped(driver(), KEYS, TAGS, **two_responses())
+    assert dump["correct"] == [True, False]
+    assert dump["well_formed"] == [True, True]
+    assert dump["task_reward"] == [1.0, -0.5]
+    # one of two right is medium; both are within 8, the shortest target
+    assert dump["score"] == [1.5, -0.5]
+    assert dump["response_length"] == [3, 2]
+    assert "task_score" not in dump
+
+
+def test_the_dump_of_scores_without_verdict_holds_the_verdict_that_was_used(shaped: Any) -> None:
+    fields = two_responses(extra_fields=[{}, {}], rm_scores=nested([0.0, 0.0, 0.75], [0.0, 0.25]))
+    dump = shaped(driver(WITH_REWARD_MODEL, correct_at=0.5), KEYS, TAGS, **fields)
+    assert dump["correct"] == [True, False]
+    assert dump["well_formed"] == [True, True]
+    assert dump["task_reward"] == dump["task_score"] == [0.75, 0.25]
+    assert dump["score"] == [1.25, 0.25]
+
+
+def test_one_response_without_verdict_leaves_the_others_theirs(shaped: Any) -> None:
+    fields = two_responses(extra_fields=[{}, {"reward_extra_info": {**verdict(False, -1.0)["reward_extra_info"]}}])
+    fields["extra_fields"][1]["reward_extra_info"]["well_formed"] = 0.0
+    dump = shaped(driver(correct_at=0.5), KEYS, TAGS, **fields)
+    assert dump["correct"] == [True, False]
+    assert dump["well_formed"] == [True, False]
+
+
+def test_what_a_user_s_function_returned_besides_is_in_the_dump(shaped: Any) -> None:
+    info = {**verdict(True, 2.0)["reward_extra_info"], "acc": 1.0, "score": 2.0, "steps": 4}
+    fields = two_responses(extra_fields=[{"reward_extra_info": info}, verdict(False, -0.5)])
+    dump = shaped(driver(), KEYS, TAGS, **fields)
+    assert dump["steps"] == [4, None]
+    assert "acc" not in dump
+
+
+def test_data_without_gold_and_source_is_dumped_too(shaped: Any) -> None:
+    fields = two_responses()
+    del fields["reward_model"], fields["data_source"]
+    dump = shaped(driver(), KEYS, TAGS, **fields)
+    assert dump["gts"] == dump["data_source"] == [None, None]
+
+
+def test_a_response_of_several_turns_is_as_long_as_what_the_model_wrote() -> None:
+    keys = ["p_0_0", "p_0_1", "p_1_0", "pad_0_0"]
+    tags = [{"response_len": 5}, {"response_len": 4}, {"response_len": 6}, {"response_len": 1, "is_padding": True}]
+    # the first trajectory has two outputs of 3 and 4 tokens of its own, the second 2 tokens before and after a tool's 2
+    masks = nested([1, 1, 1, 0, 0], [1, 1, 1, 1], [1, 1, 0, 0, 1, 1], [0])
+    queue = Queue(keys, response_mask=masks)
+    batch = KVBatchMeta(partition_id="train", keys=keys, tags=tags)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "tq", queue)
+        found = module._written_tokens(Fields({"num_turns": [4, 4, 4, 0]}, 4), batch, Layout.of(keys, tags))
+    assert found == [7, 4]
+
+
+def test_a_row_that_no_worker_could_score_stops_the_run(shaped: Any) -> None:
+    unscored = {"reward_extra_info": {"laser_error": "no gold in row 17"}}
+    fields = two_responses(extra_fields=[verdict(True, 1.0), unscored])
+    with pytest.raises(ValueError, match="no gold in row 17"):
+        shaped(driver(), KEYS, TAGS, **fields)

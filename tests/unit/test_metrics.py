@@ -1,0 +1,158 @@
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from laser_verl.core import EASY, HARD, MEDIUM, Context, Rollouts, Shaped, build
+from laser_verl.core.metrics import step_metrics
+
+Row = tuple[str, int, int, int, int, int, int, float, float]
+
+# prompt, length, correct, well formed, repetitive, truncated, band, task reward, length reward. The targets are 10, 20
+# and 40 tokens; a solved response within its target is paid 0.5. Solved: 2 of 3, 2 of 2, 2 of 4, 1 of 4, then none.
+ROWS: list[Row] = [
+    ("a", 8, 1, 1, 0, 0, EASY, 1.0, 0.5),
+    ("a", 12, 1, 1, 0, 0, EASY, 1.0, 0.0),
+    ("a", 9, 0, 1, 0, 0, EASY, -0.5, 0.0),
+    ("b", 10, 1, 1, 0, 0, EASY, 1.0, 0.5),
+    ("b", 11, 1, 1, 0, 0, EASY, 1.0, 0.0),
+    ("c", 20, 1, 1, 0, 0, MEDIUM, 1.0, 0.5),
+    ("c", 15, 1, 1, 0, 0, MEDIUM, 1.0, 0.5),
+    ("c", 25, 1, 0, 0, 0, MEDIUM, -1.0, 0.0),
+    ("c", 30, 0, 1, 0, 0, MEDIUM, -0.5, 0.0),
+    ("d", 40, 1, 1, 0, 0, HARD, 1.0, 0.5),
+    ("d", 35, 0, 1, 0, 0, HARD, -0.5, 0.0),
+    ("d", 38, 1, 0, 0, 0, HARD, -1.0, 0.0),
+    ("d", 64, 0, 0, 0, 1, HARD, -1.0, 0.0),
+    ("e", 50, 0, 1, 0, 0, HARD, -0.5, 0.0),
+    ("e", 30, 0, 1, 0, 0, HARD, -0.5, 0.0),
+    ("e", 41, 0, 1, 0, 0, HARD, -0.5, 0.0),
+    ("f", 64, 0, 0, 1, 1, HARD, -1.0, 0.0),
+    ("f", 64, 0, 0, 1, 1, HARD, -1.0, 0.0),
+    ("g", 34, 0, 1, 0, 0, HARD, -0.5, 0.0),
+]
+ROLLOUT_N = 4
+
+# No two of these are equal, so that a name with the value of another shows.
+EXPECTED = {
+    "laser/task_reward/mean": -1.5 / 19,  # 7 solved, 7 wrong at -0.5, 5 malformed at -1
+    "laser/length_reward/mean": 2.5 / 19,  # 8, 10, 20, 15 and 40 tokens are paid
+    "laser/shaped_reward/mean": 1 / 19,
+    "laser/accuracy": 7 / 19,
+    "laser/answer_correct_frac": 9 / 19,  # two right answers are malformed
+    "laser/malformed_frac": 5 / 19,
+    "laser/truncated_frac": 3 / 19,
+    "laser/repetitive_frac": 2 / 19,
+    "laser/no_signal_group_frac": 3 / 7,  # e, f, g; not b, whose rewards are 1.5 and 1
+    "laser/short_group_frac": 5 / 7,  # all but c and d
+    "laser/within_target_frac": 10 / 19,  # 3 easy, 2 medium, 5 hard
+    "laser/band_frac/easy": 2 / 7,  # a, b
+    "laser/band_frac/medium": 1 / 7,  # c
+    "laser/band_frac/hard": 4 / 7,  # d, e, f, g
+    "laser/accuracy/easy": 4 / 5,
+    "laser/accuracy/medium": 2 / 4,
+    "laser/accuracy/hard": 1 / 10,
+    "laser/response_length/mean": 600 / 19,  # 50 + 90 + 460
+    "laser/response_length/correct": 116 / 7,  # 8 + 12 + 10 + 11 + 20 + 15 + 40
+    "laser/response_length/wrong": 484 / 12,  # 600 - 116
+    "laser/response_length/easy": 50 / 5,  # 29 + 21
+    "laser/response_length/medium": 90 / 4,
+    "laser/response_length/hard": 460 / 10,  # 177 + 121 + 128 + 34
+}
+
+
+def batch(rows: Sequence[Row]) -> tuple[Rollouts, Shaped]:
+    columns: list[Any] = list(zip(*rows, strict=True)) or [()] * 9
+    prompt, length, correct, well_formed, repetitive, truncated, band, task, bonus = columns
+    rollouts = Rollouts.build(prompt, length, correct, well_formed, repetitive, truncated)
+    target = {EASY: 10.0, MEDIUM: 20.0, HARD: 40.0}
+    return rollouts, Shaped(
+        task_reward=np.array(task, dtype=np.float64),
+        length_reward=np.array(bonus, dtype=np.float64),
+        band=np.array(band, dtype=np.int8),
+        target_length=np.array([target[index] for index in band], dtype=np.float64),
+    )
+
+
+def documented_names() -> set[str]:
+    """The names in back ticks of docs/metrics.md, with braces expanded and a leading ellipsis filled in."""
+    text = (Path(__file__).resolve().parents[2] / "docs" / "metrics.md").read_text(encoding="utf-8")
+    names: set[str] = set()
+    folder = ""
+    for name in re.findall(r"`((?:laser|…)/[^`]+)`", text):
+        full = name.replace("…", folder)
+        folder = full.rpartition("/")[0]
+        braces = re.search(r"\{(.+)\}", full)
+        variants = braces[1].split(",") if braces else [""]
+        names |= {re.sub(r"\{.+\}", variant, full) for variant in variants}
+    return names
+
+
+# the rows of a group need not be neighbours, nor the groups in the order of their names
+@pytest.mark.parametrize("rows", [ROWS, ROWS[::2] + ROWS[1::2], ROWS[::-1]], ids=["grouped", "mixed", "reversed"])
+def test_every_number_of_a_batch_counted_by_hand(rows: list[Row]) -> None:
+    assert len(set(EXPECTED.values())) == len(EXPECTED) == 23
+    assert step_metrics(*batch(rows), ROLLOUT_N) == pytest.approx(EXPECTED)
+
+
+def test_values_are_plain_floats_as_trackers_want_them() -> None:
+    assert {type(value) for value in step_metrics(*batch(ROWS), ROLLOUT_N).values()} == {float}
+
+
+def test_names_of_nothing_are_left_out() -> None:
+    # e and g: only hard groups, only wrong responses
+    metrics = step_metrics(*batch([row for row in ROWS if row[0] in "eg"]), ROLLOUT_N)
+    absent = {
+        "laser/response_length/correct",
+        "laser/response_length/easy",
+        "laser/response_length/medium",
+        "laser/accuracy/easy",
+        "laser/accuracy/medium",
+    }
+    assert set(metrics) == set(EXPECTED) - absent
+    # a share of all groups has something to count even where it is 0
+    assert [metrics[f"laser/band_frac/{band}"] for band in ("easy", "medium", "hard")] == [0.0, 0.0, 1.0]
+    assert metrics["laser/response_length/wrong"] == 38.75  # (50 + 30 + 41 + 34) / 4
+
+
+def test_a_batch_without_a_wrong_response_has_no_length_of_wrong_ones() -> None:
+    metrics = step_metrics(*batch([row for row in ROWS if row[0] == "b"]), ROLLOUT_N)
+    assert "laser/response_length/wrong" not in metrics
+    assert metrics["laser/response_length/correct"] == 10.5  # (10 + 11) / 2
+
+
+def test_a_method_without_bands_and_targets_has_no_numbers_of_them() -> None:
+    rollouts, shaped = batch(ROWS)
+    metrics = step_metrics(rollouts, Shaped(shaped.task_reward, shaped.length_reward))
+    absent = {name for name in EXPECTED if name.endswith(("/easy", "/medium", "/hard"))}
+    absent |= {"laser/within_target_frac", "laser/short_group_frac"}
+    assert metrics == pytest.approx({name: value for name, value in EXPECTED.items() if name not in absent})
+
+
+def test_a_batch_without_rows_has_no_metrics() -> None:
+    assert step_metrics(*batch([]), ROLLOUT_N) == {}
+
+
+@pytest.mark.parametrize(
+    ("name", "options"), [("laser", {"target_length": 20}), ("laser_d", {"lower_bound": 10, "interval": 10})]
+)
+def test_every_name_logged_is_documented(name: str, options: dict[str, Any]) -> None:
+    method = build(name, options, Context(group_size=ROLLOUT_N, max_response_length=64))
+    rollouts, _ = batch(ROWS)
+    method.observe(rollouts)
+    own = method.metrics()
+    assert own
+    emitted = set(step_metrics(rollouts, method.shape(rollouts), ROLLOUT_N)) | set(own)
+    assert emitted - documented_names() == set()
+
+
+def test_the_documented_names_are_read_with_braces_and_ellipses() -> None:
+    read = documented_names()
+    assert {"laser/accuracy", "laser/band_frac/medium", "laser/target_length/all"} <= read
+    assert {"laser/response_length/wrong", "laser/response_length/hard"} <= read
+    assert not [name for name in read if re.search(r"[{},…]", name)]
