@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.runs import LASER_D, PROMPTS_A_STEP, ROLLOUTS, SEEDED, Run, World, finish
+from tests.integration.runs import LASER_D, PROMPTS_A_STEP, ROLLOUTS, SEEDED, Run, World, finish, started, wait_until
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.timeout(2700)]
 
@@ -71,5 +71,19 @@ def test_a_users_own_reward_function_is_shaped_on_its_scale(world: World, runs_f
     extra = (f"reward.custom_reward_function.path={reward}", "reward.custom_reward_function.name=compute_score")
     run = finish(Run(runs_folder / "custom_reward"), [*world.arguments(), *LASER_D, *SEEDED, *extra])
     for row in run.rollouts(2):
-        assert row["task_reward"] == (1.0 if row["correct"] else -0.25)
+        assert row["task_score"] == row["task_reward"] == (1.0 if row["correct"] else -0.25)
         assert row["score"] - row["task_reward"] in (0.0, 0.5 if row["correct"] else 0.0)
+
+
+def test_a_reward_without_a_verdict_stops_an_asynchronous_run(world: World, runs_folder: Path) -> None:
+    reward = Path(__file__).parent / "parity_reward.py"
+    extra = (
+        f"reward.custom_reward_function.path={reward}",
+        "reward.custom_reward_function.name=without_verdict",
+        "trainer.v1.trainer_mode=colocate_async",
+    )
+    run = Run(runs_folder / "without_verdict")
+    with started(run, [*world.arguments(), *LASER_D, *extra]) as tree:
+        wait_until(run, tree, lambda: tree.poll() is not None, limit=1200)
+        assert tree.poll() != 0
+    assert "say from which score on it is: +reward.reward_kwargs.correct_at=1.0" in run.log.read_text()
