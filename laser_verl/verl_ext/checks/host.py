@@ -10,22 +10,21 @@ import io
 import re
 import warnings
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
-from laser_verl.commands.info import NOT_LOADED, is_loaded_by_verl
-from laser_verl.core.checks import unknown
-from laser_verl.core.framework import method_names
 from laser_verl.verl_ext.checks.batches import check_batches
 from laser_verl.verl_ext.checks.compose import closest
 from laser_verl.verl_ext.checks.data import Split, is_run_or_searched
-from laser_verl.verl_ext.checks.functions import check_object
+from laser_verl.verl_ext.checks.names import check_names
 from laser_verl.verl_ext.checks.report import Report, one_line
+from laser_verl.verl_ext.checks.scoring import has_function
 
-_MANAGER = "reward.reward_manager"
-_ENGINES = ("vllm", "sglang", "trtllm")
+# The first that is above 0 counts.
+_LORA_RANKS = ("actor_rollout_ref.model.lora.rank", "actor_rollout_ref.model.lora_rank")
 
 
 @contextlib.contextmanager
@@ -58,13 +57,15 @@ def check_host(config: DictConfig, report: Report) -> None:
     """
     from verl.trainer.ppo.utils import need_critic, need_reference_policy
 
-    _check_names(config, report)
+    check_names(config, report)
+    with report.guard("actor_rollout_ref.model.lora"):
+        _check_lora(config, report)
     with report.guard("algorithm"), quiet():
         needs_ref, needs_critic = bool(need_reference_policy(config)), need_critic(config)
         report.active |= {"adv_estimator": str(config.algorithm.adv_estimator), "critic": needs_critic}
         with report.guard("data.train_batch_size"):
             check_batches(config, needs_ref, needs_critic, report)
-        lean = _without_critic_model(config)
+        lean = _without_loading(config)
         nodes = ["actor_rollout_ref.actor", "actor_rollout_ref.rollout", "algorithm"]
         nodes.append("trainer.v1.separate_async.hybrid_rollout")
         nodes += ["critic"] * needs_critic
@@ -82,7 +83,7 @@ def check_stock_sources(config: DictConfig, splits: dict[str, Split], report: Re
         splits: What the data holds.
         report: Takes the mistakes.
     """
-    if config.reward.reward_model.enable or OmegaConf.select(config, "reward.custom_reward_function.path"):
+    if config.reward.reward_model.enable or has_function(config):
         return
     for name, split in splits.items():
         wrong = [source for source in sorted(split.sources) if not _is_scored_by_verl(source)]
@@ -109,52 +110,42 @@ def _is_scored_by_verl(source: str) -> bool:
     return True
 
 
-def _check_names(config: DictConfig, report: Report) -> None:
-    """Names that verl looks up only after the models are loaded."""
-    from verl.experimental.reward_loop.reward_manager.registry import REWARD_MANAGER
-    from verl.trainer.ppo.core_algos import ADV_ESTIMATOR_REGISTRY
-
-    manager = config.reward.reward_manager
-    if manager.source == "register":
-        known = sorted({*REWARD_MANAGER, *method_names()})
-        if manager.name not in known:
-            report.add(f"{_MANAGER}.name", f"{_MANAGER}.name: " + unknown("reward manager", manager.name, known))
-        elif manager.name in method_names() and manager.name not in REWARD_MANAGER:
-            report.add(
-                f"{_MANAGER}.name",
-                f"{_MANAGER}.name={manager.name} is not registered with verl; `laser-verl info` says what failed",
-            )
-        elif manager.name in method_names() and not is_loaded_by_verl():
-            report.add(f"{_MANAGER}.name", f"{_MANAGER}.name={manager.name}: {NOT_LOADED}")
-    elif manager.source == "importlib":
-        check_object(str(manager.module.path), str(manager.name), f"{_MANAGER}.module.path", f"{_MANAGER}.name", report)
-    else:
-        known = ["register", "importlib"]
-        report.add(f"{_MANAGER}.source", f"{_MANAGER}.source: " + unknown("source", manager.source, known))
-    estimator = config.algorithm.adv_estimator
-    if estimator not in ADV_ESTIMATOR_REGISTRY:
-        names = sorted(ADV_ESTIMATOR_REGISTRY)
-        report.add(
-            "algorithm.adv_estimator", "algorithm.adv_estimator: " + unknown("advantage estimator", estimator, names)
-        )
-    key = "actor_rollout_ref.rollout.name"
-    if OmegaConf.is_missing(config.actor_rollout_ref.rollout, "name"):
-        report.add(key, f"{key} has no value; give one of {', '.join(_ENGINES)}")
-        return
-    engine = config.actor_rollout_ref.rollout.name
-    if engine not in _ENGINES:
-        report.add(key, f"{key}: " + unknown("rollout engine", engine, _ENGINES))
-    elif engine in ("vllm", "sglang") and importlib.util.find_spec(engine) is None:
-        report.notes.append(f"{key}={engine}, which is not installed where this check ran")
-
-
-def _without_critic_model(config: DictConfig) -> DictConfig:
-    """A copy whose critic does not read a model folder as soon as its class is built."""
+def _without_loading(config: DictConfig) -> DictConfig:
+    """A copy whose critic does not read a model folder, and without LoRA, for which verl would import vLLM."""
     lean = config.copy()
     with open_dict(lean):
         if "model" in lean.critic:
             del lean.critic["model"]
+        for key in _LORA_RANKS:
+            if isinstance(OmegaConf.select(lean, key), int):
+                OmegaConf.update(lean, key, 0)
     return lean
+
+
+def _check_lora(config: DictConfig, report: Report) -> None:
+    """The rule of validate_config that would import vLLM."""
+    used = [key for key in _LORA_RANKS if isinstance(rank := OmegaConf.select(config, key), int) and rank > 0]
+    is_merged = OmegaConf.select(config, "actor_rollout_ref.model.lora.merge")
+    if not used or is_merged or OmegaConf.select(config, "actor_rollout_ref.rollout.name") != "vllm":
+        return
+    key, largest = used[0], _largest_lora_rank()
+    rank = OmegaConf.select(config, key)
+    if largest is None:
+        report.notes.append(f"{key}={rank} was not checked; vLLM's list of ranks cannot be read here")
+    elif rank > largest:
+        report.add(key, f"{key}={rank} is above {largest}, the largest LoRA rank of vLLM; give at most {largest}")
+
+
+def _largest_lora_rank() -> int | None:
+    """The end of vLLM's own list, read without importing vLLM, which takes seconds."""
+    spec = importlib.util.find_spec("vllm")
+    if spec is None or spec.origin is None:
+        return None
+    file = Path(spec.origin).parent / "config" / "lora.py"
+    found = re.search(
+        r"^MaxLoRARanks = Literal\[([\d, ]+)\]", file.read_text("utf-8") if file.is_file() else "", re.MULTILINE
+    )
+    return max(map(int, found[1].split(","))) if found else None
 
 
 def _build(config: DictConfig, path: str, report: Report) -> bool:

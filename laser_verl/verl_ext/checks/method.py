@@ -10,7 +10,11 @@ from omegaconf import DictConfig, OmegaConf
 
 from laser_verl.core.checks import unknown
 from laser_verl.core.framework import Method, Need, build, describe, method_names
+from laser_verl.verl_ext.checks.agent_loop import check_agent_loop
+from laser_verl.verl_ext.checks.filter_groups import check_filter_groups
+from laser_verl.verl_ext.checks.names import OUR_MODES
 from laser_verl.verl_ext.checks.report import Report, each_mistake, shown, whole
+from laser_verl.verl_ext.checks.scoring import has_function, has_reward_model_only
 from laser_verl.verl_ext.settings import (
     STOCK_MODES,
     Plugin,
@@ -22,10 +26,8 @@ from laser_verl.verl_ext.settings import (
     read_settings,
 )
 
-OUR_MODES = tuple(f"laser_{mode}" for mode in STOCK_MODES)
 _KWARGS = "reward.reward_kwargs"
 _SIZES = ("actor_rollout_ref.rollout.n", "data.max_response_length")
-_STOCK_AGENT_LOOPS = ("single_turn_agent", "laser_seeded")
 
 
 def check_method(config: DictConfig, report: Report) -> Settings | None:
@@ -38,25 +40,25 @@ def check_method(config: DictConfig, report: Report) -> Settings | None:
     Returns:
         The settings; None where no reward manager of ours is named or its settings cannot be read.
     """
-    plugin = _check_plugin(config, report)
+    plugin = _check_plugin(config, report) or Plugin()
     check_legacy_keys(config, report)
-    mode = _check_mode(config, report)
+    mode = str(config.trainer.v1.trainer_mode)
     if not names_our_manager(config):
-        _check_without_ours(config, mode, report)
+        _check_without_ours(config, plugin, mode, report)
         return None
     if config.trainer.use_v1 is not True:
         report.add(
             "trainer.use_v1",
             f"trainer.use_v1={shown(config.trainer.use_v1)}: the legacy trainer never calls laser_verl; set it true",
         )
-    settings, method = _check_options(config, plugin or Plugin(), report)
+    settings, method = _check_options(config, plugin, report)
     if settings is None:
         return None
     is_ours = mode in OUR_MODES or (mode in STOCK_MODES and settings.plugin.auto_mode)
     _say_active(settings, method, is_ours, mode, report)
     _check_group(settings, method, is_ours, report)
-    if settings.plugin.seeded_rollout:
-        _check_agent_loop(config, report)
+    check_filter_groups(config, settings, is_ours, report)
+    check_agent_loop(config, settings, report)
     _check_verdict_source(config, settings, report)
     return settings
 
@@ -94,15 +96,7 @@ def check_legacy_keys(config: DictConfig, report: Report) -> None:
             )
 
 
-def _check_mode(config: DictConfig, report: Report) -> str:
-    mode = str(config.trainer.v1.trainer_mode)
-    known = (*STOCK_MODES, *OUR_MODES)
-    if mode not in known:
-        report.add("trainer.v1.trainer_mode", "trainer.v1.trainer_mode: " + unknown("trainer mode", mode, known))
-    return mode
-
-
-def _check_without_ours(config: DictConfig, mode: str, report: Report) -> None:
+def _check_without_ours(config: DictConfig, plugin: Plugin, mode: str, report: Report) -> None:
     name = config.reward.reward_manager.name
     report.active |= {"reward_manager": str(name), "method": None, "trainer": mode, "shaped_on": None}
     if mode in OUR_MODES:
@@ -110,6 +104,10 @@ def _check_without_ours(config: DictConfig, mode: str, report: Report) -> None:
             "trainer.v1.trainer_mode",
             f"trainer.v1.trainer_mode={mode} needs one of our reward managers, got reward.reward_manager.name={name}; "
             f"give one of {', '.join(method_names())}",
+        )
+    if plugin.seeded_rollout:
+        report.notes.append(
+            f"laser.seeded_rollout=true does nothing under reward.reward_manager.name={name}, which is none of ours"
         )
 
 
@@ -152,13 +150,17 @@ def _settings_only(config: DictConfig) -> DictConfig:
 
 
 def _say_active(settings: Settings, method: Method | None, is_ours: bool, mode: str, report: Report) -> None:
-    trainer = f"laser_{mode.removeprefix('laser_')}" if is_ours else f"{mode} (verl's own)"
+    trainer, shaped_on = f"{mode} (neither verl's nor ours)", "unknown"
+    if is_ours:
+        trainer, shaped_on = f"laser_{mode.removeprefix('laser_')}", "driver"
+    elif mode in STOCK_MODES:
+        trainer, shaped_on = f"{mode} (verl's own)", "reward worker"
     report.active |= {
         "reward_manager": settings.method,
         "method": settings.method,
         "options": _options_in_force(settings.method, method) if method else dict(settings.method_options),
         "targets": _targets(method, settings) if method else None,
-        "shaped_on": "driver" if is_ours else "reward worker",
+        "shaped_on": shaped_on,
         "trainer": trainer,
         "verification": asdict(settings.verification),
         "seeded": settings.plugin.seed if settings.plugin.seeded_rollout else None,
@@ -195,8 +197,13 @@ def _check_group(settings: Settings, method: Method | None, is_ours: bool, repor
             f"actor_rollout_ref.rollout.n=1 gives {settings.method} groups of one response, so every prompt is either "
             "easy or hard; give at least 3, e.g. actor_rollout_ref.rollout.n=8",
         )
-    if is_ours or report.names("trainer.v1.trainer_mode"):
+    if is_ours or settings.trainer_mode not in STOCK_MODES:
         return
+    if settings.plugin.poll_interval is not None:
+        report.notes.append(
+            f"laser.poll_interval={settings.plugin.poll_interval} does nothing under laser.auto_mode=false, which "
+            "leaves the stock trainer in place"
+        )
     if settings.needs_driver:
         report.add(
             "laser.auto_mode",
@@ -211,27 +218,16 @@ def _check_group(settings: Settings, method: Method | None, is_ours: bool, repor
         )
 
 
-def _check_agent_loop(config: DictConfig, report: Report) -> None:
-    key = "actor_rollout_ref.rollout.agent.default_agent_loop"
-    loop = OmegaConf.select(config, key)
-    if loop not in _STOCK_AGENT_LOOPS:
-        report.add(
-            "laser.seeded_rollout",
-            f"laser.seeded_rollout=true seeds single-turn rollouts, but {key}={loop}; leave one of the two out",
-        )
-
-
 def _check_verdict_source(config: DictConfig, settings: Settings, report: Report) -> None:
-    has_function = bool(OmegaConf.select(config, "reward.custom_reward_function.path"))
     if settings.verification.correct_at is not None:
         return
-    if config.reward.reward_model.enable and not has_function:
+    if has_reward_model_only(config):
         report.add(
             f"{_KWARGS}.correct_at",
             "reward.reward_model.enable=true gives scores, and a length reward has to know which responses are right; "
             f"say from which score on: +{_KWARGS}.correct_at=0.5",
         )
-    elif has_function:
+    elif has_function(config):
         report.notes.append(
             "reward.custom_reward_function has to return a dict with score and acc; for one that returns a number, say "
             f"from which one on an answer is correct: +{_KWARGS}.correct_at=1.0"

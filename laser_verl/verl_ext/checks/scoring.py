@@ -1,0 +1,59 @@
+"""Who scores a response: our scorer, a user's function, a reward model, or the agent loop itself."""
+
+from __future__ import annotations
+
+import enum
+
+from omegaconf import DictConfig, OmegaConf
+
+from laser_verl.verl_ext.settings import Settings, names_our_manager
+
+AGENT_LOOP = "actor_rollout_ref.rollout.agent.default_agent_loop"
+SINGLE_TURN_LOOPS = ("single_turn_agent", "laser_seeded")
+
+# None of these sets reward_score, which would keep verl from asking the reward manager.
+_LOOPS_THAT_NEVER_SCORE = (*SINGLE_TURN_LOOPS, "tool_agent")
+
+
+class Golds(enum.Enum):
+    """Whether somebody reads the gold answers of the rows."""
+
+    READ = enum.auto()
+    PERHAPS = enum.auto()
+    UNREAD = enum.auto()
+
+
+def has_function(config: DictConfig) -> bool:
+    """Whether a user's own function scores."""
+    return bool(OmegaConf.select(config, "reward.custom_reward_function.path"))
+
+
+def has_reward_model_only(config: DictConfig) -> bool:
+    """Whether a reward model's score is taken as it is, with no reward manager asked."""
+    return bool(config.reward.reward_model.enable) and not has_function(config)
+
+
+def is_by_us(config: DictConfig) -> bool:
+    """Whether our scorer scores."""
+    return names_our_manager(config) and not has_function(config) and not config.reward.reward_model.enable
+
+
+def may_loop_score(config: DictConfig) -> bool:
+    """Whether the default agent loop is one that may set the score itself."""
+    return OmegaConf.select(config, AGENT_LOOP) not in _LOOPS_THAT_NEVER_SCORE
+
+
+def who_reads_golds(config: DictConfig, settings: Settings | None) -> Golds:
+    """Whether somebody reads the gold answers of the rows.
+
+    Args:
+        config: The composed config.
+        settings: Ours, where the reward manager is.
+
+    Returns:
+        `UNREAD` with a reward model alone, `PERHAPS` where an agent loop may score and `correct_at` reads its score.
+    """
+    if has_reward_model_only(config):
+        return Golds.UNREAD
+    has_threshold = settings is not None and settings.verification.correct_at is not None
+    return Golds.PERHAPS if has_threshold and may_loop_score(config) else Golds.READ

@@ -1,0 +1,75 @@
+"""The data files: what the checks need of them, without reading images and videos to the end."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.json as pj
+import pyarrow.parquet as pq
+
+FIRST_ROWS = 64
+"""Rows per file whose prompts, images and the like are read."""
+
+_EVERY_ROW = ("data_source", "reward_model")
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+_BLOCK = 1 << 20
+
+
+@dataclass(frozen=True)
+class Rows:
+    """A data file, as far as the checks look."""
+
+    names: list[str]
+    """All columns of the file."""
+
+    num_rows: int
+
+    every: pa.Table
+    """Columns of which every row is checked, where the file has them."""
+
+    first: pa.Table
+    """Prompts, images and the like of the first rows."""
+
+
+def read_rows(path: Path, prompt_key: str, media: Sequence[str]) -> Rows:
+    """Read a parquet, json or jsonl file.
+
+    Args:
+        path: The file.
+        prompt_key: Its column of prompts.
+        media: Its columns of images and the like.
+
+    Returns:
+        What the checks need.
+
+    Raises:
+        pa.ArrowException: If it is not what its name says.
+        ValueError: If it holds a JSON array that is broken.
+        OSError: If it cannot be read.
+    """
+    if path.suffix != ".parquet":
+        table = _read_json(path)
+        return Rows(table.column_names, len(table), table, table.slice(0, FIRST_ROWS))
+    parquet = pq.ParquetFile(path, memory_map=True)
+    names = list(parquet.schema_arrow.names)
+    every = parquet.read(columns=[name for name in _EVERY_ROW if name in names])
+    shown = [name for name in (prompt_key, *media) if name in names]
+    batch = next(parquet.iter_batches(batch_size=FIRST_ROWS, columns=shown), None)
+    first = parquet.schema_arrow.empty_table() if batch is None else pa.Table.from_batches([batch])
+    return Rows(names, parquet.metadata.num_rows, every, first)
+
+
+def _read_json(path: Path) -> pa.Table:
+    """JSON lines, or one array of rows, which verl's loader takes too."""
+    with path.open("rb") as file:
+        begins = file.read(len(_BYTE_ORDER_MARK) + 1).removeprefix(_BYTE_ORDER_MARK)
+    if not begins.startswith(b"["):
+        return pj.read_json(path)
+    lines = [json.dumps(row).encode() for row in json.loads(path.read_text(encoding="utf-8-sig"))]
+    options = pj.ReadOptions(block_size=max(_BLOCK, *map(len, lines)))
+    return pj.read_json(io.BytesIO(b"\n".join(lines)), read_options=options)
