@@ -61,7 +61,7 @@ def test_any_other_source_message_or_gold_gives_another_key(changed: tuple[Any, 
         (("s", "ab", "c"), ("s", "a", "bc")),
         (("s", "p", ""), ("", "p", "s")),
         (('a", "b', "c", "d"), ("a", 'b", "c', "d")),
-        (("s", [{"role": "user", "content": "ab"}], "g"), ("s", [{"role": "usera", "content": "b"}], "g")),
+        (("s", [{"role": "me", "content": "ab"}], "g"), ("s", [{"role": "mea", "content": "b"}], "g")),
         (
             ("s", [{"role": "user", "content": "ab"}, {"role": "user", "content": "c"}], "g"),
             ("s", [{"role": "user", "content": "a"}, {"role": "user", "content": "bc"}], "g"),
