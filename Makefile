@@ -83,10 +83,10 @@ quickstart: setup
 	@$(BIN)/laser-verl quickstart $(ARGS)
 
 test: setup
-	@$(BIN)/python -m pytest tests/unit tests/property tests/contract tests/integration -m 'not slow' --durations=10 $(ARGS)
+	@$(BIN)/python -m pytest tests/unit tests/property tests/contract tests/integration -n 0 -m 'not slow' --durations=10 $(ARGS)
 
 test-all: setup $(WEIGHTS_STAMP)
-	@$(BIN)/python -m pytest tests --slow --durations=20 $(ARGS)
+	@$(BIN)/python -m pytest tests -n 0 --slow --durations=20 $(ARGS)
 
 lint: setup
 	$(BIN)/ruff check .

@@ -1,11 +1,7 @@
 """`laser-verl check` on settings of verl that compose and then stop a run, or do something else than they seem to."""
 
 import importlib.util
-import json
-import os
-import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 from omegaconf import DictConfig, OmegaConf
@@ -168,19 +164,6 @@ def test_trainer_mode_of_others_may_be_registered_later(good: list[str], monkeyp
     assert has_note(report, f"{MODE}=made_elsewhere is neither verl's nor ours")
     assert report.active["shaped_on"] == "unknown"
     assert "did you mean 'sync'?" in message(check([*good, f"{MODE}=synk"]), MODE)
-
-
-def test_registered_trainer_mode_of_others_is_looked_up(good: list[str], tmp_path: Path) -> None:
-    (tmp_path / "theirs.py").write_text(
-        "from verl.trainer.ppo.v1.trainer_base import PPOTrainer, register_trainer\n"
-        "register_trainer('sync_plus')(type('Theirs', (PPOTrainer,), {}))\n"
-    )
-    modules = {"VERL_USE_EXTERNAL_MODULES": "laser_verl.verl_ext.register,theirs", "PYTHONPATH": str(tmp_path)}
-    command = [sys.executable, "-m", "laser_verl", "check", *good, f"{MODE}=sync_plus", "--json"]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env={**os.environ, **modules})
-    found = json.loads(done.stdout)
-    assert found["errors"] == []
-    assert any("sync_plus is neither verl's nor ours" in note for note in found["active"]["notes"])
 
 
 def test_rollout_ranks_without_hybrid_engine(good: list[str], config: DictConfig) -> None:

@@ -192,41 +192,6 @@ def test_it_works_inside_a_daemon_process() -> None:
     subprocess.run([sys.executable, "-c", DAEMON], check=True, timeout=60)
 
 
-PARENT = """
-import threading, time
-from laser_verl.scoring import Scorer
-scorer = Scorer(timeout_seconds=2.0)
-scorer.score(r"<think></think>\\boxed{x+1}", "1+x")
-for answer in ["(10^9)!", "x+1"]:
-    text = rf"<think></think>\\boxed{{{answer}}}"
-    threading.Thread(target=scorer.score, args=(text, "1+x"), daemon=True).start()
-time.sleep(1)
-print("busy", flush=True)
-time.sleep(60 if %r else 0)
-"""
-
-
-@pytest.mark.parametrize("kill", [True, False])
-def test_no_worker_outlives_its_parent(kill: bool) -> None:
-    parent = subprocess.Popen([sys.executable, "-c", PARENT % kill], stdout=subprocess.PIPE, text=True)
-    assert parent.stdout is not None
-    workers: list[int] = []
-    if kill:
-        assert parent.stdout.readline() == "busy\n"
-        workers = workers_of(parent.pid)
-        assert workers
-        parent.kill()  # one worker is stuck in a factorial, the other idle or still starting
-    else:
-        while parent.poll() is None:
-            workers = workers_of(parent.pid) or workers
-            time.sleep(0.02)
-        assert parent.returncode == 0
-    parent.wait(10)
-    parent.stdout.close()
-    # The stuck one ends by its own alarm: 2 s limit + 2 s grace. After an orderly exit nothing is left at once.
-    assert wait_until(lambda: not any(map(is_alive, workers)), 10.0 if kill else 1.0)
-
-
 def test_a_worker_that_cannot_start_is_an_error_not_a_wrong_answer(monkeypatch: pytest.MonkeyPatch) -> None:
     broken = Scorer()
     monkeypatch.setattr(sys, "executable", "/bin/false")

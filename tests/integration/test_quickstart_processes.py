@@ -9,6 +9,8 @@ import pytest
 
 from laser_verl.quickstart.processes import ProcessTree
 
+pytestmark = pytest.mark.integration
+
 # Starts a child in a session of its own that ignores polite signals, and a grandchild whose parent ends at once.
 PARENT = """
 import subprocess, sys, time
