@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 import transfer_queue as tq
 from omegaconf import DictConfig
 from tensordict import TensorDict
@@ -19,14 +20,10 @@ from laser_verl.core.framework import Shaped
 from laser_verl.core.metrics import step_metrics
 from laser_verl.core.rollouts import Rollouts
 from laser_verl.verl_ext.layout import Layout, place_rewards
-from laser_verl.verl_ext.reward_row import ERROR
+from laser_verl.verl_ext.reward_row import ERROR, SEVERAL_TURNS
 from laser_verl.verl_ext.settings import Settings
 
 logger = logging.getLogger(__name__)
-
-_FIELDS = ["uid", "rm_scores", "extra_fields", "num_turns"]
-# the user's and the model's
-_TURNS_OF_ONE_ANSWER = 2
 
 
 class Driver:
@@ -55,30 +52,31 @@ class Driver:
 
     def shape(self, batch: KVBatchMeta, step: int) -> dict[str, float]:
         """Shape the rewards of a batch in the TransferQueue; returns the step's metrics."""
-        data = tq.kv_batch_get(keys=batch.keys, partition_id=batch.partition_id, select_fields=_FIELDS)
         layout = Layout.of(batch.keys, batch.tags)
-        rollouts = self.rollouts(data, batch, layout, step)
+        rollouts = self.rollouts(batch, layout, step)
         self.method.observe(rollouts)
         shaped = self.method.shape(rollouts)
-        scores = TensorDict(
-            {"rm_scores": place_rewards(data["rm_scores"], layout, shaped.reward)}, batch_size=len(batch.keys)
-        )
+        scores = TensorDict({"rm_scores": place_rewards(layout, shaped.reward)}, batch_size=len(batch.keys))
         tq.kv_batch_put(keys=batch.keys, partition_id=batch.partition_id, fields=scores)
         self.records = self._record(batch, layout, rollouts, shaped)
         size = self.settings.context.group_size
         return {**step_metrics(rollouts, shaped, size), **self.method.metrics()}
 
-    def rollouts(self, data: TensorDict, batch: KVBatchMeta, layout: Layout, step: int) -> Rollouts:
+    def rollouts(self, batch: KVBatchMeta, layout: Layout, step: int) -> Rollouts:
         """The responses of a batch with the verdicts that the reward workers sent along."""
-        uids = list(data["uid"])
-        infos = self._infos(data, layout)
+        extra = _fetch(batch, "extra_fields")
+        infos = [extra[row].get("reward_extra_info") or {} for row in layout.final]
+        refuse_bad_rows(info.get(ERROR) for info in infos)
+        has_turns = len(layout.rows) > len(layout.final) or any(SEVERAL_TURNS in info for info in infos)
+        if is_unjudged := any("answer_correct" not in info for info in infos):
+            infos = self._with_scores(infos, batch, layout)
 
         def column(name: str) -> list[float]:
             return [info[name] for info in infos]
 
         return Rollouts.build(
-            prompt=[uids[row] for row in layout.final],
-            response_length=_written_tokens(data, batch, layout),
+            prompt=layout.uids,
+            response_length=_written_tokens(batch, layout, has_masks=has_turns or is_unjudged),
             correct=column("answer_correct"),
             well_formed=column("well_formed"),
             repetitive=column("repetitive"),
@@ -88,10 +86,8 @@ class Driver:
             max_response_length=self.settings.context.max_response_length,
         )
 
-    def _infos(self, data: TensorDict, layout: Layout) -> list[dict[str, Any]]:
-        extra, scores = list(data["extra_fields"]), data["rm_scores"]
-        infos = [extra[row].get("reward_extra_info") or {} for row in layout.final]
-        refuse_bad_rows(info.get(ERROR) for info in infos)
+    def _with_scores(self, infos: list[dict[str, Any]], batch: KVBatchMeta, layout: Layout) -> list[dict[str, Any]]:
+        scores = _fetch(batch, "rm_scores")
         return [
             info if "answer_correct" in info else self._from_score(float(scores[row].sum()))
             for info, row in zip(infos, layout.final, strict=True)
@@ -157,14 +153,16 @@ def refuse_bad_rows(errors: Iterable[Any]) -> None:
             raise ValueError(error)
 
 
-def _written_tokens(data: TensorDict, batch: KVBatchMeta, layout: Layout) -> list[int]:
-    """Tokens that the model wrote, per response: over all turns, without what tools answered."""
-    tokens = np.array([tag["response_len"] for tag in batch.tags])
-    if len(layout.rows) > len(layout.final) or max(map(int, data["num_turns"]), default=0) > _TURNS_OF_ONE_ANSWER:
-        masks = tq.kv_batch_get(keys=batch.keys, partition_id=batch.partition_id, select_fields=["response_mask"])[
-            "response_mask"
-        ]
-        tokens = np.array([int(mask.sum()) for mask in masks.unbind()])
+def _fetch(batch: KVBatchMeta, field: str) -> list[Any]:
+    """A field of all rows. Each fetch creates objects for every row, so ask for nothing that is not needed."""
+    data = tq.kv_batch_get(keys=batch.keys, partition_id=batch.partition_id, select_fields=[field])[field]
+    return list(data.unbind()) if isinstance(data, torch.Tensor) else list(data)
+
+
+def _written_tokens(batch: KVBatchMeta, layout: Layout, has_masks: bool) -> list[int]:
+    """Tokens that the model wrote, per response: over all turns, without what tools answered, which the masks tell."""
+    masks = _fetch(batch, "response_mask") if has_masks else None
+    tokens = layout.tokens if masks is None else np.array([int(mask.sum()) for mask in masks])
     return np.bincount(layout.response, tokens[layout.rows], len(layout.final)).astype(np.int64).tolist()
 
 

@@ -28,6 +28,12 @@ class Layout:
     response: np.ndarray
     """int64 [M]: the response in 0..R-1 that each of them belongs to."""
 
+    tokens: np.ndarray
+    """int64 [rows]: tokens of each row's response, padding rows included."""
+
+    uids: list[str]
+    """[R]: verl's id of each response's prompt."""
+
     @classmethod
     def of(cls, keys: Sequence[str], tags: Sequence[Mapping[str, Any]]) -> Layout:
         """Read keys of the form ``{uid}_{session}_{index}``."""
@@ -42,8 +48,13 @@ class Layout:
                 sessions[session] = (number, int(index), row)
             rows.append(row)
             owner.append(number)
-        final = np.array([row for _, _, row in sessions.values()], dtype=np.int64)
-        return cls(final=final, rows=np.array(rows, dtype=np.int64), response=np.array(owner, dtype=np.int64))
+        return cls(
+            final=np.array([row for _, _, row in sessions.values()], dtype=np.int64),
+            rows=np.array(rows, dtype=np.int64),
+            response=np.array(owner, dtype=np.int64),
+            tokens=np.array([tag["response_len"] for tag in tags], dtype=np.int64),
+            uids=[session.rpartition("_")[0] for session in sessions],
+        )
 
 
 def optional_field(data: TensorDict, name: str) -> list[Any]:
@@ -51,21 +62,20 @@ def optional_field(data: TensorDict, name: str) -> list[Any]:
     return list(data[name]) if name in data.keys() else [None] * len(data)  # noqa: SIM118 (a TensorDict is no dict)
 
 
-def place_rewards(rm_scores: torch.Tensor, layout: Layout, reward: np.ndarray) -> torch.Tensor:
+def place_rewards(layout: Layout, reward: np.ndarray) -> torch.Tensor:
     """Token-level scores with each reward on the last token of its rows.
 
     Args:
-        rm_scores: verl's scores, nested [rows, tokens of each row].
-        layout: which row belongs to which of R responses.
+        layout: which row belongs to which of R responses, and how long it is.
         reward: float64 [R].
 
     Returns:
-        Scores of the same shape; padding rows keep theirs. A row of 3 tokens with reward 1.5 becomes [0, 0, 1.5].
+        Scores, nested [rows, tokens of each row], zero on padding rows. A row of 3 tokens with reward 1.5 becomes
+        [0, 0, 1.5].
     """
-    values, offsets = rm_scores.values().clone(), rm_scores.offsets()
-    starts, ends = offsets[:-1].tolist(), offsets[1:].tolist()
-    for row, response in zip(layout.rows.tolist(), layout.response.tolist(), strict=True):
-        values[starts[row] : ends[row]] = 0.0
-        if ends[row] > starts[row]:
-            values[ends[row] - 1] = float(reward[response])
-    return torch.nested.nested_tensor_from_jagged(values, offsets)
+    offsets = np.concatenate([[0], layout.tokens.cumsum()])
+    values = torch.zeros(int(offsets[-1]))
+    written = layout.tokens[layout.rows] > 0
+    last = offsets[layout.rows + 1][written] - 1
+    values[torch.from_numpy(last)] = torch.from_numpy(reward[layout.response[written]]).float()
+    return torch.nested.nested_tensor_from_jagged(values, torch.from_numpy(offsets))

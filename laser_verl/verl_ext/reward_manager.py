@@ -24,9 +24,11 @@ from laser_verl.scoring.loops import is_repetitive
 from laser_verl.verl_ext.compat import all_or_nothing
 from laser_verl.verl_ext.reward_row import (
     ERROR,
+    SEVERAL_TURNS,
     BadRow,
     extra_info,
     ground_truth,
+    has_several_turns,
     read_custom_result,
     row_name,
     valid_ids,
@@ -76,8 +78,8 @@ class LengthRewardManager(RewardManagerBase):
         Returns:
             ``reward_score`` and ``reward_extra_info`` with ``acc`` (correct and well formed, 0 or 1),
             ``answer_correct``, ``well_formed``, ``repetitive``, ``truncated`` (0 or 1), ``task_score``, ``score`` (the
-            same), ``response_length`` in tokens, ``score_status`` (index into ``laser_verl.scoring.STATUSES``), and
-            whatever else a user's function returned.
+            same), ``response_length`` in tokens, ``score_status`` (index into ``laser_verl.scoring.STATUSES``),
+            ``several_turns`` where there were, and whatever else a user's function returned.
 
         Raises:
             BadRow: the row has no gold answer, or the user's own reward function returned no verdict. Under our trainer
@@ -103,6 +105,8 @@ class LengthRewardManager(RewardManagerBase):
             "response_length": float(len(response_ids)),
             "score": info["task_score"],
         }
+        if has_several_turns(item):
+            info[SEVERAL_TURNS] = 1.0
         return {"reward_score": self._reward(info), "reward_extra_info": info}
 
     async def _verdict(

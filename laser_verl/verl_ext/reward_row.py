@@ -11,6 +11,13 @@ ERROR = "laser_error"
 """Key of ``reward_extra_info`` under which a reward worker sends the reason why it could not score a row."""
 
 
+SEVERAL_TURNS = "several_turns"
+"""Key of ``reward_extra_info``, 1 where tools or users answered in between; absent elsewhere."""
+
+# the user's and the model's
+_TURNS_OF_ONE_ANSWER = 2
+
+
 class BadRow(ValueError):
     """A row that cannot be scored, through no fault of the response.
 
@@ -60,6 +67,11 @@ def ground_truth(item: Any) -> Any:
             "give every training and validation row a gold answer"
         )
     return gold
+
+
+def has_several_turns(item: Any) -> bool:
+    """Whether the response holds more than one turn of the model."""
+    return int(item.non_tensor_batch.get("__num_turns__") or 0) > _TURNS_OF_ONE_ANSWER
 
 
 def extra_info(item: Any) -> dict[str, Any]:

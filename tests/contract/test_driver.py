@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 import torch
 from omegaconf import OmegaConf
-from transfer_queue import KVBatchMeta
 
 from laser_verl.core import Rollouts, state
 from laser_verl.core.framework import Context
@@ -47,60 +46,36 @@ def nested(*rows: list[float]) -> torch.Tensor:
     return torch.nested.as_nested_tensor([torch.tensor(row) for row in rows], layout=torch.jagged)
 
 
+def of_lengths(*lengths: int) -> list[dict[str, Any]]:
+    return [{"response_len": length} for length in lengths]
+
+
 def test_layout_leaves_out_padding_and_takes_the_last_turn() -> None:
     keys = ["p_0_0", "p_0_1", "q_x_1_0", "p_0_0"]
-    tags = [{}, {}, {}, {"is_padding": True}]
-    layout = Layout.of(keys, tags)
+    layout = Layout.of(keys, [*of_lengths(2, 3, 4), {"is_padding": True, "response_len": 1}])
     assert layout.final.tolist() == [1, 2]
     assert layout.rows.tolist() == [0, 1, 2]
     assert layout.response.tolist() == [0, 0, 1]
+    assert layout.tokens.tolist() == [2, 3, 4, 1]
+    assert layout.uids == ["p", "q_x"]
 
 
-def test_rewards_land_on_last_tokens_and_padding_keeps_its_own() -> None:
-    scores = nested([0.0, 1.0], [0.0, 0.0, -0.5], [0.25])
-    layout = Layout.of(["p_0_0", "p_1_0", "p_0_0"], [{}, {}, {"is_padding": True}])
-    placed = place_rewards(scores, layout, np.array([1.5, 0.0]))
-    assert [row.tolist() for row in placed.unbind()] == [[0.0, 1.5], [0.0, 0.0, 0.0], [0.25]]
+def test_rewards_land_on_last_tokens_and_padding_gets_none() -> None:
+    layout = Layout.of(["p_0_0", "p_1_0", "p_0_0"], [*of_lengths(2, 3), {"is_padding": True, "response_len": 1}])
+    placed = place_rewards(layout, np.array([1.5, -0.5]))
+    assert [row.tolist() for row in placed.unbind()] == [[0.0, 1.5], [0.0, 0.0, -0.5], [0.0]]
+
+
+def test_every_turn_of_a_response_gets_its_reward() -> None:
+    layout = Layout.of(["p_0_0", "p_0_1", "p_1_0"], of_lengths(1, 2, 1))
+    placed = place_rewards(layout, np.array([1.5, 0.5]))
+    assert [row.tolist() for row in placed.unbind()] == [[1.5], [0.0, 1.5], [0.5]]
 
 
 def test_a_response_without_tokens_does_not_spill_into_its_neighbour() -> None:
-    scores = nested([0.0, 1.0], [], [0.0, 1.0])
-    layout = Layout.of(["p_0_0", "p_1_0", "p_2_0"], [{}, {}, {}])
-    placed = place_rewards(scores, layout, np.array([1.5, 9.0, 0.5]))
+    layout = Layout.of(["p_0_0", "p_1_0", "p_2_0"], of_lengths(2, 0, 2))
+    placed = place_rewards(layout, np.array([1.5, 9.0, 0.5]))
     assert [row.tolist() for row in placed.unbind()] == [[0.0, 1.5], [], [0.0, 0.5]]
-
-
-def test_rollouts_carry_verdicts_lengths_and_step_without_padding() -> None:
-    batch = KVBatchMeta(
-        partition_id="train",
-        keys=["p_0_0", "p_1_0", "q_0_0", "pad_0_0"],
-        tags=[{"response_len": 5}, {"response_len": 9}, {"response_len": 64}, {"response_len": 1, "is_padding": True}],
-    )
-    data = {
-        "uid": ["p", "p", "q", "p"],
-        "num_turns": [2, 2, 2, 0],
-        "extra_fields": [verdict(True, 1.0), verdict(False, -0.5), verdict(True, 1.0), verdict(True, 1.0)],
-        "rm_scores": nested([1.0], [-0.5], [1.0], [0.0]),
-    }
-    rollouts = driver().rollouts(data, batch, Layout.of(batch.keys, batch.tags), step=7)
-    assert rollouts.group.tolist() == [0, 0, 1]
-    assert rollouts.length.tolist() == [5, 9, 64]
-    assert rollouts.correct.tolist() == [True, False, True]
-    assert rollouts.group_size.tolist() == [2, 1]
-    assert rollouts.step == 7
-
-
-def test_scores_without_verdict_need_a_threshold() -> None:
-    with pytest.raises(ValueError, match="correct_at"):
-        driver(WITH_REWARD_MODEL)
-    batch = KVBatchMeta(partition_id="train", keys=["p_0_0", "p_1_0"], tags=[{"response_len": 5}, {"response_len": 9}])
-    scores = nested([0.0, 0.8], [0.3])
-    data = {"uid": ["p", "p"], "num_turns": [2, 2], "extra_fields": [{}, {}], "rm_scores": scores}
-    ours = driver(WITH_REWARD_MODEL, correct_at=0.5)
-    rollouts = ours.rollouts(data, batch, Layout.of(batch.keys, batch.tags), step=1)
-    assert rollouts.correct.tolist() == [True, False]
-    assert rollouts.task_score.tolist() == pytest.approx([0.8, 0.3])
-    assert "correct from score 0.5 on" in ours.start_line("sync")
 
 
 def test_state_of_another_data_set_is_refused_with_a_remedy(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import pytest
 import torch
 from transfer_queue import KVBatchMeta
 
+from laser_verl.core import Rollouts
 from laser_verl.verl_ext import driver as module
 from laser_verl.verl_ext import dumps
 from laser_verl.verl_ext.driver import Driver
@@ -22,9 +23,10 @@ class Queue:
     def __init__(self, keys: list[str], **fields: Any) -> None:
         self.keys, self.fields = keys, fields
 
-    def kv_batch_get(self, keys: list[str], partition_id: str, select_fields: list[str]) -> Any:
+    def kv_batch_get(self, keys: list[str], partition_id: str, select_fields: list[str]) -> dict[str, Any]:
         rows = [self.keys.index(key) for key in keys]
-        return Fields({name: self._pick(name, rows) for name in select_fields if name in self.fields}, len(rows))
+        found = {name: self._pick(name, rows) for name in select_fields if name in self.fields}
+        return Fields(found, len(rows))
 
     def _pick(self, name: str, rows: list[int]) -> Any:
         values = self.fields[name]
@@ -70,8 +72,7 @@ def shaped(monkeypatch: pytest.MonkeyPatch) -> Any:
 
 def two_responses(**changed: Any) -> dict[str, Any]:
     fields: dict[str, Any] = {
-        "uid": ["p", "p"],
-        "num_turns": [2, 2],
+        "response_mask": nested([1, 1, 1], [1, 1]),
         "prompts": [torch.tensor([7]), torch.tensor([7])],
         "responses": [torch.tensor([1, 2, 3]), torch.tensor([4, 5])],
         "rm_scores": nested([0.0, 0.0, 1.0], [0.0, -0.5]),
@@ -132,17 +133,50 @@ def test_data_without_gold_and_source_is_dumped_too(shaped: Any) -> None:
     assert dump["gts"] == dump["data_source"] == [None, None]
 
 
+def rollouts_of(ours: Driver, queue: Queue, tags: list[dict[str, Any]]) -> Rollouts:
+    batch = KVBatchMeta(partition_id="train", keys=queue.keys, tags=tags)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "tq", queue)
+        return ours.rollouts(batch, Layout.of(queue.keys, tags), step=7)
+
+
+def test_rollouts_carry_verdicts_lengths_and_step_without_padding() -> None:
+    extra = [verdict(True, 1.0), verdict(False, -0.5), verdict(True, 1.0), verdict(True, 1.0)]
+    queue = Queue(["p_0_0", "p_1_0", "q_0_0", "pad_0_0"], extra_fields=extra)
+    tags = [*({"response_len": length} for length in (5, 9, 64)), {"response_len": 1, "is_padding": True}]
+    rollouts = rollouts_of(driver(), queue, tags)
+    assert rollouts.group.tolist() == [0, 0, 1]
+    assert rollouts.length.tolist() == [5, 9, 64]
+    assert rollouts.correct.tolist() == [True, False, True]
+    assert rollouts.group_size.tolist() == [2, 1]
+    assert rollouts.step == 7
+
+
+def test_scores_without_verdict_need_a_threshold() -> None:
+    with pytest.raises(ValueError, match="correct_at"):
+        driver(WITH_REWARD_MODEL)
+    scores, masks = nested([0.0, 0.8], [0.3]), nested([1, 1], [1])
+    queue = Queue(["p_0_0", "p_1_0"], extra_fields=[{}, {}], rm_scores=scores, response_mask=masks)
+    ours = driver(WITH_REWARD_MODEL, correct_at=0.5)
+    rollouts = rollouts_of(ours, queue, [{"response_len": 2}, {"response_len": 1}])
+    assert rollouts.correct.tolist() == [True, False]
+    assert rollouts.task_score.tolist() == pytest.approx([0.8, 0.3])
+    assert "correct from score 0.5 on" in ours.start_line("sync")
+
+
 def test_a_response_of_several_turns_is_as_long_as_what_the_model_wrote() -> None:
     keys = ["p_0_0", "p_0_1", "p_1_0", "pad_0_0"]
     tags = [{"response_len": 5}, {"response_len": 4}, {"response_len": 6}, {"response_len": 1, "is_padding": True}]
     # the first trajectory has two outputs of 3 and 4 tokens of its own, the second 2 tokens before and after a tool's 2
     masks = nested([1, 1, 1, 0, 0], [1, 1, 1, 1], [1, 1, 0, 0, 1, 1], [0])
-    queue = Queue(keys, response_mask=masks)
-    batch = KVBatchMeta(partition_id="train", keys=keys, tags=tags)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, "tq", queue)
-        found = module._written_tokens(Fields({"num_turns": [4, 4, 4, 0]}, 4), batch, Layout.of(keys, tags))
-    assert found == [7, 4]
+    queue = Queue(keys, extra_fields=[verdict(True, 1.0)] * 4, response_mask=masks)
+    assert rollouts_of(driver(), queue, tags).length.tolist() == [7, 4]
+
+
+def test_a_tool_s_answer_inside_one_output_does_not_count() -> None:
+    extra = [{"reward_extra_info": {**verdict(True, 1.0)["reward_extra_info"], "several_turns": 1.0}}]
+    queue = Queue(["p_0_0"], extra_fields=extra, response_mask=nested([1, 1, 0, 0, 1, 1]))
+    assert rollouts_of(driver(), queue, [{"response_len": 6}]).length.tolist() == [4]
 
 
 def test_a_row_that_no_worker_could_score_stops_the_run(shaped: Any) -> None:

@@ -280,6 +280,7 @@ def test_a_users_own_function_gets_what_it_gets_from_verls_managers() -> None:
     asyncio.run(stock())
     assert seen[0]["extra_info"] == seen[1]["extra_info"]
     assert seen[0]["extra_info"]["tool_rewards"] == [0.5]
+    assert verify(data)["reward_extra_info"]["several_turns"] == 1.0
     assert set(seen[0]) == set(seen[1])
 
 
