@@ -36,7 +36,7 @@ class Driver:
         self.records: dict[str, dict[str, Any]] = {}
         """By verl's key of a response: what it was shaped from in the last batch, for the rollout dump."""
         self._has_own_scores = bool((config.reward.get("custom_reward_function") or {}).get("path"))
-        self._has_own_scores |= bool(config.reward.reward_model.enable)
+        self._has_own_scores |= bool(config.reward.reward_model.enable) or settings.verification.correct_at is not None
         if _scores_without_verdict(config) and settings.verification.correct_at is None:
             raise ValueError(
                 "laser_verl: reward.reward_model.enable=true gives scores, and a length reward has to know which "

@@ -116,6 +116,8 @@ def test_one_response_without_verdict_leaves_the_others_theirs(shaped: Any) -> N
     dump = shaped(driver(correct_at=0.5), KEYS, TAGS, **fields)
     assert dump["correct"] == [True, False]
     assert dump["well_formed"] == [True, False]
+    # the first score is the agent loop's own
+    assert dump["task_score"] == [1.0, -1.0]
 
 
 def test_what_a_user_s_function_returned_besides_is_in_the_dump(shaped: Any) -> None:
