@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.contract.good_run import good_arguments, write_world
+
 REPOSITORY = Path(__file__).resolve().parents[1]
 
 # Nothing in a test may reach a model hub, report usage, or open a tracking run.
@@ -45,3 +47,11 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert done.returncode == 0, done.stdout + done.stderr
     (built,) = out.glob("*.whl")
     return built
+
+
+@pytest.fixture(scope="module")
+def good(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    """The arguments of a run that would start."""
+    folder = tmp_path_factory.mktemp("world")
+    write_world(folder)
+    return good_arguments(folder)

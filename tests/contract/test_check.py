@@ -10,14 +10,7 @@ from laser_verl.commands import WrongUsage
 from laser_verl.commands.check import run
 from laser_verl.verl_ext.checks import Report, check
 from laser_verl.verl_ext.checks.compose import compose_config, read_arguments
-from tests.contract.good_run import KWARGS, fields, good_arguments, message, write_world
-
-
-@pytest.fixture(scope="module")
-def good(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
-    folder = tmp_path_factory.mktemp("world")
-    write_world(folder)
-    return good_arguments(folder)
+from tests.contract.good_run import KWARGS, fields, message
 
 
 def test_good_config_says_what_is_active(good: list[str]) -> None:

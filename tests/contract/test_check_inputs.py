@@ -12,17 +12,10 @@ from tokenizers.pre_tokenizers import WhitespaceSplit
 from transformers import PreTrainedTokenizerFast
 
 from laser_verl.verl_ext.checks import check
-from tests.contract.good_run import KWARGS, good_arguments, has_note, message, write_world
+from tests.contract.good_run import KWARGS, has_note, message
 
 TEMPLATE = "actor_rollout_ref.model.custom_chat_template"
 MESSAGES = "{% for m in messages %}<|{{ m.role }}|>{{ m.content }}{% endfor %}"
-
-
-@pytest.fixture(scope="module")
-def good(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
-    folder = tmp_path_factory.mktemp("world")
-    write_world(folder)
-    return good_arguments(folder)
 
 
 def write_rows(path: Path, *, source: str = "made/up", gold: object = "7", rows: int = 3) -> Path:

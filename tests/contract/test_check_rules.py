@@ -11,20 +11,13 @@ from laser_verl.verl_ext.checks.batches import check_batches
 from laser_verl.verl_ext.checks.compose import compose_config, read_arguments
 from laser_verl.verl_ext.checks.filter_groups import OUR_KEYS
 from laser_verl.verl_ext.checks.method import check_method
-from tests.contract.good_run import KWARGS, fields, good_arguments, has_note, message, write_world
+from tests.contract.good_run import KWARGS, fields, has_note, message
 from tests.contract.test_reward_manager import GOOD, row, verify
 
 FILTER = "algorithm.filter_groups"
 ROLLOUT = "actor_rollout_ref.rollout"
 MODE = "trainer.v1.trainer_mode"
 MODEL = "actor_rollout_ref.model"
-
-
-@pytest.fixture(scope="module")
-def good(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
-    folder = tmp_path_factory.mktemp("world")
-    write_world(folder)
-    return good_arguments(folder)
 
 
 @pytest.fixture(scope="module")

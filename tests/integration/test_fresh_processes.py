@@ -11,18 +11,10 @@ from pathlib import Path
 import pytest
 
 from laser_verl.core import method_names
-from tests.contract.good_run import good_arguments, write_world
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
 
 MODE = "trainer.v1.trainer_mode"
-
-
-@pytest.fixture(scope="module")
-def good(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
-    folder = tmp_path_factory.mktemp("world")
-    write_world(folder)
-    return good_arguments(folder)
 
 
 def python(code: str, **environment: str) -> subprocess.CompletedProcess[str]:
