@@ -4,6 +4,6 @@ Importing this package imports neither math_verify nor torch nor verl: math-veri
 """
 
 from laser_verl.scoring.scorer import Scorer
-from laser_verl.scoring.verdict import STATUSES, Verdict
+from laser_verl.scoring.verdict import LAYERS, STATUSES, Verdict
 
-__all__ = ["STATUSES", "Scorer", "Verdict"]
+__all__ = ["LAYERS", "STATUSES", "Scorer", "Verdict"]

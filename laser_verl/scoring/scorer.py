@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from laser_verl.scoring import formats, loops
 from laser_verl.scoring.answers import Gold, gold_answers, normalise, quick_verdict
 from laser_verl.scoring.pool import MathPool
+from laser_verl.scoring.tasks import Judge
 from laser_verl.scoring.verdict import Status, Verdict
 
 # Longer responses are read in a thread: 10^6 braces take a third of a second.
@@ -64,6 +65,7 @@ class Scorer:
         prompt_opens_think: bool = False,
         *,
         row: object = None,
+        judge: Judge | None = None,
     ) -> Verdict:
         r"""Verify one response without ever holding the event loop for more than a few milliseconds.
 
@@ -74,6 +76,7 @@ class Scorer:
             truncated: Generation stopped at the length limit.
             prompt_opens_think: The prompt ended with `<think>` (`formats.prompt_opens_think`).
             row: What names the data row in an error.
+            judge: What compares a gold with an answer, of `tasks.build`; None compares as mathematics.
 
         Returns:
             The verdict. E.g. `<think>a</think> \boxed{0.5}` with gold "1/2": correct, well formed, "equal".
@@ -85,9 +88,9 @@ class Scorer:
         begun = time.perf_counter()
         golds = gold_answers(gold, row)
         if len(response) > _INLINE_CHARACTERS:
-            draft = await asyncio.to_thread(self._draft, response, golds, token_ids, prompt_opens_think)
+            draft = await asyncio.to_thread(self._draft, response, golds, token_ids, prompt_opens_think, judge)
         else:
-            draft = self._draft(response, golds, token_ids, prompt_opens_think)
+            draft = self._draft(response, golds, token_ids, prompt_opens_think, judge)
         if draft.status is not None:
             return _verdict(draft, draft.status, begun, truncated)
         judged: Status = await asyncio.wrap_future(self._pool.submit(draft.golds, draft.answer))
@@ -102,10 +105,11 @@ class Scorer:
         prompt_opens_think: bool = False,
         *,
         row: object = None,
+        judge: Judge | None = None,
     ) -> Verdict:
         """Verify one response and wait for the verdict; from any thread. See `score_async`."""
         begun = time.perf_counter()
-        draft = self._draft(response, gold_answers(gold, row), token_ids, prompt_opens_think)
+        draft = self._draft(response, gold_answers(gold, row), token_ids, prompt_opens_think, judge)
         status = draft.status or self._pool.submit(draft.golds, draft.answer).result()
         return _verdict(draft, status, begun, truncated)
 
@@ -119,12 +123,16 @@ class Scorer:
         golds: list[str],
         token_ids: Sequence[int] | NDArray[np.integer] | None,
         prompt_opens_think: bool,
+        judge: Judge | None,
     ) -> _Draft:
         parsed = formats.parse(response, self._thinking, prompt_opens_think)
         repetitive = loops.is_repetitive(loops.word_ids(response) if token_ids is None else token_ids)
         answer = "" if parsed.answer is None else normalise(parsed.answer)
         if not answer:
             return _Draft(parsed, "unparseable", golds, answer, repetitive)
+        if judge is not None:
+            is_equal = any(judge(gold, answer) for gold in golds)
+            return _Draft(parsed, "equal" if is_equal else "different", golds, answer, repetitive)
         quick = {gold: quick_verdict(gold, answer) for gold in golds}
         undecided = [gold for gold, verdict in quick.items() if verdict is None]
         status: Status | None = "equal" if True in quick.values() else None if undecided else "different"

@@ -7,6 +7,10 @@ Status = Literal["equal", "different", "timeout", "unparseable", "error"]
 
 STATUSES: Final[tuple[Status, ...]] = get_args(Status)
 
+Layer = Literal["format", "guard", "text", "number", "expression", "structure", "cache", "math_verify", "task"]
+
+LAYERS: Final[tuple[Layer, ...]] = get_args(Layer)
+
 
 @dataclass(frozen=True)
 class Verdict:
@@ -24,6 +28,8 @@ class Verdict:
         milliseconds: Wall time from call to verdict, waiting for a free worker included.
         truncated: As the caller said: generation stopped at the length limit.
         repetitive: The tail of the response is a degenerate loop (`loops.is_repetitive`).
+        layer: What decided: "format" (no answer to judge), "guard" (refused unread), the fast layers "text", "number",
+            "expression", "structure", the "cache", "math_verify", or "task" (another scorer than mathematics).
     """
 
     correct: bool
@@ -33,3 +39,4 @@ class Verdict:
     milliseconds: float
     truncated: bool
     repetitive: bool
+    layer: Layer = "text"
