@@ -142,6 +142,32 @@ def targets(
         typer.echo(_dump(command.run(input_file, lower, upper, interval, rounding.value)))
 
 
+@app.command(epilog=_example("laser-verl score --input responses.jsonl --thinking boxed"))
+def score(
+    input_file: Annotated[
+        str, typer.Option("--input", metavar="FILE", help="JSONL with one response a line; - is standard input.")
+    ],
+    thinking: Annotated[
+        str,
+        typer.Option(metavar="NAME", help="Format: deepseek, boxed, answer_tag, or one that a package of yours adds."),
+    ] = "deepseek",
+    timeout: Annotated[float, typer.Option(metavar="SECONDS", help="Limit of one symbolic comparison.")] = 5.0,
+) -> None:
+    """Score recorded responses.
+
+    Prints one line per input line, in the same order: correct, well_formed, status (equal, different, timeout,
+    unparseable or error), extracted, milliseconds. How many there are of each status goes to standard error.
+
+    An input line is {"response": "...", "gold": ...}; the gold is a text, a number, or a list of acceptable ones.
+    Optional: prompt, as the model sees it; where it ends with the opening think tag, the response need not have it.
+    """
+    from laser_verl.commands import score as command
+
+    with _errors_as_exit_codes():
+        summary = command.run(input_file, thinking, timeout, lambda verdict: typer.echo(_dump(verdict)))
+        typer.echo(f"laser_verl: {summary}", err=True)
+
+
 @app.command(
     context_settings={"ignore_unknown_options": True},
     epilog=_example("laser-verl check data.train_files=train.parquet reward.reward_manager.name=laser_d"),

@@ -7,21 +7,17 @@ Shape letter: B responses.
 
 from __future__ import annotations
 
-import difflib
 import itertools
-import json
-import sys
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from laser_verl.commands import BadInput, WrongUsage, message_of
+from laser_verl.commands import BadInput, message_of
+from laser_verl.commands.rows import Row, kind, read_rows, refuse_misspelt, require
 from laser_verl.core.rollouts import Rollouts
 
-STANDARD_INPUT = "-"
 REQUIRED = ("prompt", "response_length", "correct", "well_formed")
 OPTIONAL = (
     "repetitive",
@@ -48,14 +44,6 @@ class Record:
     where: str
 
 
-@dataclass(frozen=True)
-class _Row:
-    """One parsed line."""
-
-    values: dict[str, Any]
-    where: str
-
-
 def read_records(source: str) -> Iterator[Record]:
     """Training batches of a recording, in order; which of the two formats it is shows in the keys of its first line.
 
@@ -70,7 +58,7 @@ def read_records(source: str) -> Iterator[Record]:
         WrongUsage: If the file or folder does not exist or the folder holds no dump.
         BadInput: If a line is malformed; the message starts with `FILE:LINE`.
     """
-    rows = _rows(source)
+    rows = read_rows(source, REQUIRED)
     first = next(rows, None)
     if first is None:
         raise BadInput(f"{source} holds no batch; give JSONL with one batch a line: {{{', '.join(REQUIRED)}}}")
@@ -102,107 +90,36 @@ def merge(records: Iterable[Record]) -> Rollouts:
     )
 
 
-def parse_json(text: str) -> Any:
-    """JSON without its traps: a repeated key and NaN or Infinity are errors.
-
-    Args:
-        text: One JSON document.
-
-    Returns:
-        The value; `{"alpha": 0.5}` gives the dictionary.
-
-    Raises:
-        ValueError: If the text is not JSON, repeats a key or holds a number that is not finite.
-    """
-    return json.loads(text, object_pairs_hook=_unique_keys, parse_constant=_reject_constant)
-
-
-def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    values = dict(pairs)
-    if len(values) < len(pairs):
-        names = [name for name, _ in pairs]
-        raise ValueError(f"key {next(name for name in names if names.count(name) > 1)!r} is given twice; give it once")
-    return values
-
-
-def _reject_constant(name: str) -> Any:
-    raise ValueError(f"{name} is not a finite number; give a number, or leave the value out")
-
-
-def _rows(source: str) -> Iterator[_Row]:
-    """Parsed lines; blank ones are skipped, but counted."""
-    for name, number, raw in _lines(source):
-        where = f"{name}:{number}"
-        try:
-            text = raw.decode("utf-8-sig").strip()
-            values = parse_json(text) if text else None
-        except (ValueError, RecursionError) as error:
-            raise BadInput(f"{where}: not a line of JSON: {message_of(error)}") from error
-        if not text:
-            continue
-        if not isinstance(values, dict):
-            raise BadInput(f"{where}: a line must be a JSON object like {{{', '.join(REQUIRED)}}}, not {_kind(values)}")
-        yield _Row(values, where)
-
-
-def _lines(source: str) -> Iterator[tuple[str, int, bytes]]:
-    """File name, line number from 1, line. Bytes, since text mode would also split at other line separators."""
-    if source == STANDARD_INPUT:
-        for number, line in enumerate(sys.stdin.buffer, 1):
-            yield "standard input", number, line
-        return
-    for path in _files(Path(source)):
-        try:
-            with path.open("rb") as file:
-                for number, line in enumerate(file, 1):
-                    yield str(path), number, line
-        except OSError as error:
-            raise WrongUsage(f"--input {path}: cannot be read: {error.strerror}") from error
-
-
-def _files(path: Path) -> list[Path]:
-    if not path.exists():
-        raise WrongUsage(f"--input {path} does not exist; give a JSONL file, a folder of rollout dumps, or -")
-    if not path.is_dir():
-        return [path]
-    steps = [file for file in path.glob("*.jsonl") if file.stem.isascii() and file.stem.isdigit()]
-    if not steps:
-        raise WrongUsage(
-            f"--input {path}: the folder holds no 1.jsonl, 2.jsonl, …; give a run's trainer.rollout_data_dir"
-        )
-    return sorted(steps, key=lambda file: int(file.stem))
-
-
 def _is_dump(values: Mapping[str, Any]) -> bool:
     return "prompt" not in values and ("uid" in values or {"output", "score"} <= values.keys())
 
 
-def _batch_records(rows: Iterator[_Row]) -> Iterator[Record]:
+def _batch_records(rows: Iterator[Row]) -> Iterator[Record]:
     for number, row in enumerate(rows, 1):
         values = dict(row.values)
-        _require(values, REQUIRED, row.where)
+        require(values, REQUIRED, row.where)
         for key in REQUIRED:
             if not isinstance(values[key], list):
-                raise BadInput(f"{row.where}: {key} must be a list, one value per response, not {_kind(values[key])}")
+                raise BadInput(f"{row.where}: {key} must be a list, one value per response, not {kind(values[key])}")
         step = _whole(values.pop("step", None), "step", row.where)
         longest = _whole(values.pop("max_response_length", None), "max_response_length", row.where)
         yield _record(values, row.where, number if step is None else step, longest)
 
 
-def _dump_records(rows: Iterator[_Row]) -> Iterator[Record]:
+def _dump_records(rows: Iterator[Row]) -> Iterator[Record]:
     for step, batch in itertools.groupby(rows, key=_dump_step):
         members = list(batch)
         where = members[0].where
         keys = [key for key in members[0].values if key not in (*STOCK_DUMP, "uid", "step")]
         for row in members:
-            _require(row.values, keys, row.where)
+            require(row.values, keys, row.where)
         values: dict[str, Any] = {key: [row.values[key] for row in members] for key in keys}
         values["prompt"] = [_group_of(row) for row in members]
         longest = values.pop("max_response_length", [None])[0]
         yield _record(values, where, step, _whole(longest, "max_response_length", where))
 
 
-def _dump_step(row: _Row) -> int:
+def _dump_step(row: Row) -> int:
     """The step of a dumped response; the place where a dump of another trainer is recognised."""
     missing = [key for key in VERDICT if key not in row.values]
     if missing:
@@ -211,14 +128,14 @@ def _dump_step(row: _Row) -> int:
             "modes of laser_verl do: set trainer.rollout_data_dir and trainer.v1.trainer_mode=laser_sync (or "
             "laser_colocate_async, laser_separate_async), or name a method, reward.reward_manager.name=laser_d"
         )
-    _require(row.values, ("uid", "step"), row.where)
+    require(row.values, ("uid", "step"), row.where)
     step = _whole(row.values["step"], "step", row.where)
     if step is None:
         raise BadInput(f"{row.where}: step=null must be a whole number, the training step")
     return step
 
 
-def _group_of(row: _Row) -> str:
+def _group_of(row: Row) -> str:
     """The group of a dumped response: its key is `{uid}_{session}_{index}`, the group is `uid`."""
     parts = str(row.values["uid"]).rsplit("_", 2)
     if len(parts) != 3 or not parts[0]:
@@ -231,7 +148,7 @@ def _record(values: dict[str, Any], where: str, step: int, max_response_length: 
     prompt = values.pop("prompt")
     fields = {key: values.pop(key) for key in _BUILD if values.get(key) is not None}
     columns = {key: array for key, value in values.items() if (array := _column(value, len(prompt))) is not None}
-    _refuse_misspelt(columns, where)
+    refuse_misspelt(columns, OPTIONAL, where)
     try:
         rollouts = Rollouts.build(prompt, **fields, step=step, max_response_length=max_response_length, columns=columns)
     except (ValueError, KeyError, TypeError) as error:
@@ -253,29 +170,7 @@ def _column(value: Any, size: int) -> np.ndarray | None:
     return np.fromiter(values, dtype=object, count=len(values))
 
 
-def _refuse_misspelt(columns: Iterable[str], where: str) -> None:
-    for name in columns:
-        near = difflib.get_close_matches(name, OPTIONAL, n=1, cutoff=0.9)
-        if near and name not in OPTIONAL:
-            raise BadInput(f"{where}: unknown key {name!r}; did you mean {near[0]!r}?")
-
-
-def _require(values: Mapping[str, Any], keys: Iterable[str], where: str) -> None:
-    for key in keys:
-        if key not in values:
-            near = difflib.get_close_matches(key, values, n=1)
-            hint = f"; did you mean it by {near[0]!r}?" if near else ""
-            raise BadInput(f"{where}: {key!r} is missing{hint}")
-
-
 def _whole(value: Any, name: str, where: str) -> int | None:
     if value is None or (isinstance(value, int) and not isinstance(value, bool) and value >= 0):
         return value
     raise BadInput(f"{where}: {name}={value!r} must be a whole number, 0 or more")
-
-
-def _kind(value: Any) -> str:
-    """What JSON calls the value."""
-    return {dict: "an object", list: "a list", str: "a text", bool: "a boolean"}.get(
-        type(value), "null" if value is None else "a number"
-    )

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from laser_verl.commands import BadInput, WrongUsage, message_of
-from laser_verl.commands.records import Record, parse_json, read_records
+from laser_verl.commands.records import Record, read_records
+from laser_verl.commands.rows import parse_json
 from laser_verl.core import framework
 from laser_verl.core.bands import BANDS
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 import numpy as np
+from numpy.typing import ArrayLike
 
 from laser_verl.core.bands import BANDS
-from laser_verl.core.checks import Bools
+from laser_verl.core.checks import Bools, Floats
 from laser_verl.core.framework import Shaped
 from laser_verl.core.rollouts import Rollouts
 
@@ -70,3 +73,38 @@ def _equal_reward_groups(rollouts: Rollouts, reward: np.ndarray) -> Bools:
     np.maximum.at(high, rollouts.group, reward)
     is_equal: Bools = np.equal(low, high)
     return is_equal
+
+
+def scoring_metrics(
+    status: ArrayLike, layer: ArrayLike, milliseconds: ArrayLike, names: Mapping[str, Sequence[str]]
+) -> dict[str, float]:
+    """How the verdicts of a batch came about.
+
+    Args:
+        status: Index into `names["status"]`, [B]; NaN for a response whose verdict came from elsewhere.
+        layer: Index into `names["layer"]`, [B], or NaN.
+        milliseconds: Wall time of each verdict, [B], or NaN.
+        names: The names of statuses and of layers.
+
+    Returns:
+        ``{name: value}`` over the responses that have a value; names of nothing are left out. Four responses with
+        status 0, 0, 1 and NaN, of the statuses equal and different, give ``laser/scoring/status_frac/equal`` 2/3.
+    """
+    metrics: dict[str, float] = {}
+    for kind, column in (("status", status), ("layer", layer)):
+        known = _known(column)
+        if known.size:
+            counts = np.bincount(known.astype(np.int64), minlength=len(names[kind]))
+            shares = zip(names[kind], counts / known.size, strict=True)
+            metrics |= {f"laser/scoring/{kind}_frac/{name}": float(share) for name, share in shares}
+    known = _known(milliseconds)
+    if known.size:
+        metrics["laser/scoring/milliseconds/mean"] = float(known.mean())
+        metrics["laser/scoring/milliseconds/p99"] = float(np.percentile(known, 99))
+    return metrics
+
+
+def _known(column: ArrayLike) -> Floats:
+    values = np.asarray(column, dtype=np.float64)
+    known: Floats = values[~np.isnan(values)]
+    return known

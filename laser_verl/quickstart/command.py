@@ -148,6 +148,8 @@ def _method(plan: Plan) -> list[str]:
     options = {name: value for name, value in _scale(plan).items() if name in known}
     if plan.is_own and not knows_think_tags(plan.base):
         options["thinking"] = "boxed"
+    if plan.data is not None:
+        options["scorers.default"] = "math"  # whatever their data_source
     return [
         f"reward.reward_manager.name={plan.method}",
         *(f"+reward.reward_kwargs.{name}={value}" for name, value in options.items()),

@@ -1,9 +1,8 @@
-"""Golds and the fast layers of answer equality: everything that needs no symbolic algebra."""
+"""Golds, and the text of an answer without what never changes it."""
 
 import math
 import re
 from collections.abc import Sequence
-from fractions import Fraction
 
 import numpy as np
 
@@ -11,18 +10,19 @@ from laser_verl.scoring.formats import last_boxed
 
 Gold = str | int | float | Sequence[str | int | float]
 
-# math-verify reads longer decimals with limited precision; those are left to it.
-_NUMBER = re.compile(r"[+-]?[0-9]{1,15}(?:\.[0-9]{1,15})?")
-_MAX_DIGITS = 15
+# 1\,234 is one number; math-verify adds the two
+_THIN_SPACE = re.compile(r"(?<=[0-9])\\,(?=[0-9]{3}(?![0-9]))")
 
-# math-verify compares decimals after rounding to 6 places: numbers further apart than this never round to the same.
-_SURELY_APART = Fraction(1, 10**6)
+# of an integer gold, well below the number of digits that Python refuses to print
+_MAX_BITS = 4096
 
 _MATH_QUOTES = (("$$", "$$"), ("$", "$"), (r"\(", r"\)"), (r"\[", r"\]"))
 
 
 def normalise(text: str) -> str:
-    """Strip what never changes an answer: outer math delimiters, a final full stop, runs of white space.
+    r"""Strip what never changes an answer: math delimiters, a final full stop, runs of white space, thin spaces.
+
+    The thin space is that of thousands; a degree sign becomes `^\circ`.
 
     Args:
         text: Answer or gold.
@@ -30,7 +30,7 @@ def normalise(text: str) -> str:
     Returns:
         The bare answer. E.g. ` $ 7 $.`: `7`.
     """
-    text, before = " ".join(text.split()), None
+    text, before = _THIN_SPACE.sub("", " ".join(text.split()).replace("°", r"^\circ")), None
     while text != before:
         text, before = _without_quotes(text.rstrip(". ")), text
     return text
@@ -70,45 +70,20 @@ def _gold_answer(gold: object, row: object) -> str:
         answer = normalise(gold if boxed is None else boxed)
         if answer.strip("$"):
             return answer
-    elif isinstance(gold, int | float) and not isinstance(gold, bool) and math.isfinite(gold):
+    elif isinstance(gold, int) and not isinstance(gold, bool) and gold.bit_length() <= _MAX_BITS:
+        return str(gold)
+    elif isinstance(gold, float) and math.isfinite(gold):
         return str(int(gold)) if gold == int(gold) else repr(gold)
     raise _bad_gold(gold, row)
 
 
 def _bad_gold(gold: object, row: object) -> ValueError:
     return ValueError(
-        f"ground_truth={gold!r} of row {row!r} is not an answer; give a non-empty string, a finite number or a "
+        f"ground_truth={_shown(gold)} of row {row!r} is not an answer; give a non-empty string, a finite number or a "
         'non-empty list of these in reward_model.ground_truth, e.g. "\\\\frac{1}{2}"'
     )
 
 
-def quick_verdict(gold: str, answer: str) -> bool | None:
-    """Compare two normalised answers without symbolic algebra, where that is sure to be what math-verify would say.
-
-    Layers: equal strings; two plain numbers as exact fractions; two single ASCII letters that differ in more than case.
-
-    Args:
-        gold: A gold answer.
-        answer: The model's answer.
-
-    Returns:
-        True for equal, False for different, None where math-verify has to decide. E.g. ("0.5", "0.50"): True;
-        ("7", "x"): None.
-    """
-    if gold == answer:
-        return True
-    ours, theirs = _plain_number(gold), _plain_number(answer)
-    if ours is not None and theirs is not None:
-        if ours == theirs:
-            return True
-        whole = ours.denominator == theirs.denominator == 1
-        return False if whole or abs(ours - theirs) > _SURELY_APART else None
-    if len(gold) == len(answer) == 1 and (gold + answer).isascii() and (gold + answer).isalpha():
-        return False if gold.lower() != answer.lower() else None
-    return None
-
-
-def _plain_number(text: str) -> Fraction | None:
-    if len(text) > _MAX_DIGITS + 2 or not _NUMBER.fullmatch(text):
-        return None
-    return Fraction(text)
+def _shown(gold: object) -> str:
+    is_long = isinstance(gold, int) and gold.bit_length() > _MAX_BITS
+    return "an integer of that length" if is_long else f"{gold!r:.200}"

@@ -22,7 +22,16 @@ from laser_verl.scoring.verdict import Status
 # Importing sympy on a cold, busy disk can take a minute; this limit only catches an environment that never gets there.
 START_SECONDS = 300.0
 
+# A process whose standard output is closed has ended, or is about to.
+KILL_SECONDS = 5.0
+
+MOST_STARTS = 4
+
 _Task = tuple[Future[Status], bytes]
+
+
+class Killed(RuntimeError):
+    """A worker was killed while it started."""
 
 
 class _Worker:
@@ -38,10 +47,21 @@ class _Worker:
         )
 
     def warm_up(self) -> None:
+        """Wait until it has imported what it needs.
+
+        Raises:
+            Killed: A signal from outside ended it.
+            RuntimeError: It cannot start here.
+        """
         try:
             self._reply(START_SECONDS)
         except (EOFError, TimeoutError) as error:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(0.0 if isinstance(error, TimeoutError) else KILL_SECONDS)
+            code = self._process.returncode
             self.kill()
+            if code is not None and code < 0:
+                raise Killed(f"signal {-code} ended the math-verify worker while it started") from error
             raise RuntimeError(
                 f"the math-verify worker did not start (exit code {self._process.returncode}); its standard error has "
                 f'the reason; try: {sys.executable} -c "import math_verify"'
@@ -162,6 +182,13 @@ class MathPool:
         return "error", None
 
     def _start(self) -> _Worker:
+        """A warm worker. What kills one that starts says nothing about the answer that waits for it."""
+        for _ in range(MOST_STARTS - 1):
+            with contextlib.suppress(Killed):
+                return self._start_once()
+        return self._start_once()
+
+    def _start_once(self) -> _Worker:
         self._refuse_if_closed()
         worker = _Worker(self._timeout_seconds)
         with self._lock:

@@ -1,60 +1,79 @@
 """The scorer: one response and its gold in, one verdict out, on any text and without stalling an event loop."""
 
 import asyncio
-import difflib
 import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
-from laser_verl.scoring import formats, loops
-from laser_verl.scoring.answers import Gold, gold_answers, normalise, quick_verdict
+from laser_verl.scoring import formats, guards, loops
+from laser_verl.scoring.answers import Gold, gold_answers, normalise
+from laser_verl.scoring.cache import CachedJudge
+from laser_verl.scoring.layers import compare
 from laser_verl.scoring.pool import MathPool
 from laser_verl.scoring.tasks import Judge
-from laser_verl.scoring.verdict import Status, Verdict
+from laser_verl.scoring.verdict import Layer, Status, Verdict
+
+Repetition = Literal["strict", "released_code"]
+
+REPETITION: Final[tuple[Repetition, ...]] = get_args(Repetition)
 
 # Longer responses are read in a thread: 10^6 braces take a third of a second.
-_INLINE_CHARACTERS = 20_000
+_INLINE_CHARACTERS: Final = 20_000
 
 
 @dataclass(frozen=True)
 class _Draft:
-    """A verdict that may still lack its status."""
+    """A verdict that may still lack its status: math-verify has to compare the golds with the answer."""
 
     parsed: formats.Parsed
+    repetitive: bool
     status: Status | None
+    layer: Layer
     golds: list[str]
     answer: str
-    repetitive: bool
 
 
 class Scorer:
     """Verifies responses: format, answer, loop.
 
     Args:
-        thinking: "deepseek" (`<think>…</think>`, then a box) or "boxed" (no thinking asked).
+        thinking: Name of a response format, see `formats`: "deepseek" (`<think>…</think>`, then a box), "boxed" (no
+            thinking asked), "answer_tag", or one that an installed package brings.
         timeout_seconds: Limit for one answer comparison in seconds, above 0, not counting the wait for a free worker.
         num_workers: Most math-verify processes at a time, at least 1; started when first needed.
+        repetition: "strict" (`loops`), or "released_code" (`released_loops`) to replay what the paper's code printed.
 
     Raises:
         ValueError: If an argument is out of range.
     """
 
     def __init__(
-        self, thinking: formats.Thinking = "deepseek", timeout_seconds: float = 5.0, num_workers: int = 2
+        self,
+        thinking: str = "deepseek",
+        timeout_seconds: float = 5.0,
+        num_workers: int = 2,
+        repetition: Repetition = "strict",
     ) -> None:
-        if thinking not in formats.THINKING:
-            close = difflib.get_close_matches(str(thinking), formats.THINKING, n=1, cutoff=0)
-            raise ValueError(f"thinking={thinking!r} is unknown; known: {formats.THINKING}; did you mean {close[0]!r}?")
+        formats.reader(thinking)
         if not (math.isfinite(timeout_seconds) and timeout_seconds > 0):
             raise ValueError(f"timeout_seconds={timeout_seconds} must be a positive number of seconds; give e.g. 5.0")
         if num_workers < 1:
             raise ValueError(f"num_workers={num_workers} must be at least 1; give e.g. 2")
+        if repetition not in REPETITION:
+            raise ValueError(f"repetition={repetition!r} is unknown; known: {REPETITION}")
         self._thinking = thinking
+        self._is_repetitive = loops.is_repetitive
+        if repetition == "released_code":
+            from laser_verl.scoring.released_loops import is_repetitive_as_released
+
+            self._is_repetitive = is_repetitive_as_released
         self._pool = MathPool(num_workers, timeout_seconds)
+        self._judged = CachedJudge(self._pool)
 
     async def score_async(
         self,
@@ -92,9 +111,10 @@ class Scorer:
         else:
             draft = self._draft(response, golds, token_ids, prompt_opens_think, judge)
         if draft.status is not None:
-            return _verdict(draft, draft.status, begun, truncated)
-        judged: Status = await asyncio.wrap_future(self._pool.submit(draft.golds, draft.answer))
-        return _verdict(draft, judged, begun, truncated)
+            return _verdict(draft, draft.status, draft.layer, begun, truncated)
+        future, layer = self._judged.ask(draft.golds, draft.answer)
+        judged = await asyncio.shield(asyncio.wrap_future(future))  # others may wait for the same
+        return _verdict(draft, judged, layer, begun, truncated)
 
     def score(
         self,
@@ -110,8 +130,10 @@ class Scorer:
         """Verify one response and wait for the verdict; from any thread. See `score_async`."""
         begun = time.perf_counter()
         draft = self._draft(response, gold_answers(gold, row), token_ids, prompt_opens_think, judge)
-        status = draft.status or self._pool.submit(draft.golds, draft.answer).result()
-        return _verdict(draft, status, begun, truncated)
+        if draft.status is not None:
+            return _verdict(draft, draft.status, draft.layer, begun, truncated)
+        future, layer = self._judged.ask(draft.golds, draft.answer)
+        return _verdict(draft, future.result(), layer, begun, truncated)
 
     def close(self) -> None:
         """Kill the worker processes. Called at exit as well; a second call does nothing."""
@@ -126,22 +148,48 @@ class Scorer:
         judge: Judge | None,
     ) -> _Draft:
         parsed = formats.parse(response, self._thinking, prompt_opens_think)
-        repetitive = loops.is_repetitive(loops.word_ids(response) if token_ids is None else token_ids)
+        repetitive = self._is_repetitive(loops.word_ids(response) if token_ids is None else token_ids)
         answer = "" if parsed.answer is None else normalise(parsed.answer)
+        status: Status | None
         if not answer:
-            return _Draft(parsed, "unparseable", golds, answer, repetitive)
-        if judge is not None:
+            status, layer, undecided = "unparseable", "format", golds
+        elif judge is not None:
             is_equal = any(judge(gold, answer) for gold in golds)
-            return _Draft(parsed, "equal" if is_equal else "different", golds, answer, repetitive)
-        quick = {gold: quick_verdict(gold, answer) for gold in golds}
-        undecided = [gold for gold, verdict in quick.items() if verdict is None]
-        status: Status | None = "equal" if True in quick.values() else None if undecided else "different"
-        return _Draft(parsed, status, undecided, answer, repetitive)
+            status, layer, undecided = "equal" if is_equal else "different", "task", golds
+        else:
+            status, layer, undecided = _compare(golds, answer)
+        return _Draft(parsed, repetitive, status, layer, undecided, answer)
 
 
-def _verdict(draft: _Draft, status: Status, begun: float, truncated: bool) -> Verdict:
-    milliseconds = (time.perf_counter() - begun) * 1000
+def _compare(golds: list[str], answer: str) -> tuple[Status | None, Layer, list[str]]:
+    """Status and layer as far as the fast layers know, and the golds that are left to math-verify."""
+    if answer in golds:
+        return "equal", "text", []
+    if guards.refuse(answer) is not None:
+        return "unparseable", "guard", []
+    layer: Layer = "guard"
+    undecided = []
+    for gold in golds:
+        compared = compare(gold, answer)
+        if compared is None:
+            if guards.refuse(gold) is None:
+                undecided.append(gold)
+            continue
+        is_equal, layer = compared
+        if is_equal:
+            return "equal", layer, []
+    return (None, "math_verify", undecided) if undecided else ("different", layer, [])
+
+
+def _verdict(draft: _Draft, status: Status, layer: Layer, begun: float, truncated: bool) -> Verdict:
     parsed = draft.parsed
     return Verdict(
-        status == "equal", parsed.well_formed, status, parsed.answer, milliseconds, bool(truncated), draft.repetitive
+        correct=status == "equal",
+        well_formed=parsed.well_formed,
+        status=status,
+        extracted=parsed.answer,
+        milliseconds=(time.perf_counter() - begun) * 1000,
+        truncated=bool(truncated),
+        repetitive=draft.repetitive,
+        layer=layer,
     )

@@ -17,10 +17,11 @@ from transfer_queue import KVBatchMeta
 import laser_verl
 from laser_verl.core import state as state_file
 from laser_verl.core.framework import Shaped
-from laser_verl.core.metrics import step_metrics
+from laser_verl.core.metrics import scoring_metrics, step_metrics
 from laser_verl.core.rollouts import Rollouts
+from laser_verl.scoring import LAYERS, STATUSES
 from laser_verl.verl_ext.layout import Layout, place_rewards
-from laser_verl.verl_ext.reward_row import ERROR, SEVERAL_TURNS
+from laser_verl.verl_ext.reward_row import ERROR, SCORED_BY, SEVERAL_TURNS
 from laser_verl.verl_ext.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -35,8 +36,12 @@ class Driver:
         self.method = settings.build_method()
         self.records: dict[str, dict[str, Any]] = {}
         """By verl's key of a response: what it was shaped from in the last batch, for the rollout dump."""
-        self._has_own_scores = bool((config.reward.get("custom_reward_function") or {}).get("path"))
-        self._has_own_scores |= bool(config.reward.reward_model.enable) or settings.verification.correct_at is not None
+        self._has_own_scores = (
+            bool((config.reward.get("custom_reward_function") or {}).get("path"))
+            or bool(config.reward.reward_model.enable)
+            or settings.verification.correct_at is not None
+            or bool(settings.verification.read_scorers().functions)
+        )
         if _scores_without_verdict(config) and settings.verification.correct_at is None:
             raise ValueError(
                 "laser_verl: reward.reward_model.enable=true gives scores, and a length reward has to know which "
@@ -60,7 +65,10 @@ class Driver:
         tq.kv_batch_put(keys=batch.keys, partition_id=batch.partition_id, fields=scores)
         self.records = self._record(batch, layout, rollouts, shaped)
         size = self.settings.context.group_size
-        return {**step_metrics(rollouts, shaped, size), **self.method.metrics()}
+        scored = scoring_metrics(
+            *(rollouts.columns[name] for name in SCORED_BY), names={"status": STATUSES, "layer": LAYERS}
+        )
+        return {**step_metrics(rollouts, shaped, size), **scored, **self.method.metrics()}
 
     def rollouts(self, batch: KVBatchMeta, layout: Layout, step: int) -> Rollouts:
         """The responses of a batch with the verdicts that the reward workers sent along."""
@@ -84,6 +92,7 @@ class Driver:
             task_score=column("task_score"),
             step=step,
             max_response_length=self.settings.context.max_response_length,
+            columns={name: np.array([info.get(name, np.nan) for info in infos]) for name in SCORED_BY},
         )
 
     def _with_scores(self, infos: list[dict[str, Any]], batch: KVBatchMeta, layout: Layout) -> list[dict[str, Any]]:

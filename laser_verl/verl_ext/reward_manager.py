@@ -7,6 +7,9 @@ answer, loops, length. Its worth beside its siblings is decided on the driver (`
 from __future__ import annotations
 
 import inspect
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -15,28 +18,43 @@ from verl import DataProto
 from verl.experimental.reward_loop.reward_manager.base import RewardManagerBase
 from verl.experimental.reward_loop.reward_manager.registry import REWARD_MANAGER
 from verl.experimental.reward_loop.reward_manager.registry import register as register_manager
+from verl.utils.import_utils import load_extern_object
 
 from laser_verl.core.framework import Method, method_names
 from laser_verl.core.rollouts import Rollouts
-from laser_verl.scoring import STATUSES, Scorer
+from laser_verl.scoring import LAYERS, STATUSES, Scorer
 from laser_verl.scoring.formats import prompt_opens_think
 from laser_verl.scoring.loops import is_repetitive
+from laser_verl.scoring.tasks import Judge
 from laser_verl.verl_ext.compat import all_or_nothing
 from laser_verl.verl_ext.reward_row import (
     ERROR,
     SEVERAL_TURNS,
+    UNSCORED,
     BadRow,
     extra_info,
     ground_truth,
     has_several_turns,
     read_custom_result,
     row_name,
+    scorer_of,
     valid_ids,
 )
 from laser_verl.verl_ext.settings import Settings, read_settings, refuse_group_method
 from laser_verl.verl_ext.text import decode_visible
 
 _PROMPT_TAIL_TOKENS = 16
+
+
+@dataclass(frozen=True)
+class _Response:
+    """A response and the row that it answers."""
+
+    item: Any
+    prompt_ids: list[int]
+    ids: list[int]
+    text: str
+    truncated: bool
 
 
 class LengthRewardManager(RewardManagerBase):
@@ -62,7 +80,15 @@ class LengthRewardManager(RewardManagerBase):
             refuse_group_method(self.settings)
         verification = self.settings.verification
         self.custom = bool((config.reward.get("custom_reward_function") or {}).get("path"))
-        self.scorer = Scorer(thinking=verification.thinking, timeout_seconds=verification.verify_timeout_seconds)
+        self.scorers = verification.read_scorers()
+        self.functions: dict[Any, Callable[..., Any]] = {
+            function: load_extern_object(function.path, function.name) for function in self.scorers.functions
+        }
+        self.scorer = Scorer(
+            thinking=verification.thinking,
+            timeout_seconds=verification.verify_timeout_seconds,
+            repetition=verification.repetition,
+        )
         self.router = (
             {"reward_router_address": reward_router_address, "reward_model_tokenizer": reward_model_tokenizer}
             if reward_router_address is not None
@@ -78,27 +104,25 @@ class LengthRewardManager(RewardManagerBase):
         Returns:
             ``reward_score`` and ``reward_extra_info`` with ``acc`` (correct and well formed, 0 or 1),
             ``answer_correct``, ``well_formed``, ``repetitive``, ``truncated`` (0 or 1), ``task_score``, ``score`` (the
-            same), ``response_length`` in tokens, ``score_status`` (index into ``laser_verl.scoring.STATUSES``),
-            ``several_turns`` where there were, and whatever else a user's function returned.
+            same), ``response_length`` in tokens, ``score_status`` and ``score_layer`` (indices into
+            ``laser_verl.scoring.STATUSES`` and ``LAYERS``), ``score_milliseconds``, ``several_turns`` where there were,
+            and whatever else a user's function returned.
 
         Raises:
-            BadRow: the row has no gold answer, or the user's own reward function returned no verdict. Under our trainer
-                it is returned as ``laser_error`` instead, and stops the run on the driver.
+            BadRow: the row has no scorer or no gold answer that its scorer can read, or the user's own function
+                returned no verdict. Under our trainer it is returned as ``laser_error`` instead, and stops the run on
+                the driver.
         """
         item = data[-1:][0]
         prompt_ids, response_ids = valid_ids(item)
-        response = await self.loop.run_in_executor(None, decode_visible, self.tokenizer, response_ids)
+        text = await self.loop.run_in_executor(None, decode_visible, self.tokenizer, response_ids)
         truncated = self._is_truncated(response_ids)
         try:
-            if self.custom:
-                info = await self._custom_verdict(item, response_ids, response)
-            else:
-                info = await self._verdict(item, prompt_ids, response_ids, response, truncated)
+            info = await self._verdict(_Response(item, prompt_ids, response_ids, text, truncated))
         except BadRow as error:
             if not self.settings.plugin.shape_on_driver:
                 raise
-            # verl's group filter wants its metric in every row, and would end the run before the driver sees why
-            info = {"answer_correct": 0.0, "well_formed": 0.0, "repetitive": 0.0, "task_score": 0.0, ERROR: str(error)}
+            info = {**UNSCORED, ERROR: str(error)}
         info |= {
             "acc": float(bool(info["answer_correct"]) and bool(info["well_formed"])),
             "truncated": float(truncated),
@@ -109,19 +133,26 @@ class LengthRewardManager(RewardManagerBase):
             info[SEVERAL_TURNS] = 1.0
         return {"reward_score": self._reward(info), "reward_extra_info": info}
 
-    async def _verdict(
-        self, item: Any, prompt_ids: list[int], response_ids: list[int], response: str, truncated: bool
-    ) -> dict[str, Any]:
-        tail = self.tokenizer.decode(prompt_ids[-_PROMPT_TAIL_TOKENS:], skip_special_tokens=False)
-        gold, name = ground_truth(item), row_name(item)
+    async def _verdict(self, response: _Response) -> dict[str, Any]:
+        if self.custom:
+            return await self._by_function(self.compute_score, "custom_reward_function", response)
+        task = scorer_of(response.item, self.scorers)
+        if task.function is not None:
+            return await self._by_function(self.functions[task.function], task.name, response)
+        return await self._by_scorer(task.judge, response)
+
+    async def _by_scorer(self, judge: Judge | None, response: _Response) -> dict[str, Any]:
+        tail = self.tokenizer.decode(response.prompt_ids[-_PROMPT_TAIL_TOKENS:], skip_special_tokens=False)
+        gold, name = ground_truth(response.item), row_name(response.item)
         try:
             verdict = await self.scorer.score_async(
-                response,
+                response.text,
                 gold,
-                token_ids=np.asarray(response_ids, dtype=np.int64),
-                truncated=truncated,
+                token_ids=np.asarray(response.ids, dtype=np.int64),
+                truncated=response.truncated,
                 prompt_opens_think=prompt_opens_think(tail),
                 row=name,
+                judge=judge,
             )
         except ValueError as error:
             raise BadRow(f"laser_verl: {error}") from error
@@ -133,24 +164,29 @@ class LengthRewardManager(RewardManagerBase):
             "repetitive": float(verdict.repetitive),
             "task_score": float(task_score if verdict.well_formed else scores.malformed),
             "score_status": float(STATUSES.index(verdict.status)),
+            "score_layer": float(LAYERS.index(verdict.layer)),
+            "score_milliseconds": verdict.milliseconds,
         }
 
-    async def _custom_verdict(self, item: Any, response_ids: list[int], response: str) -> dict[str, Any]:
+    async def _by_function(self, function: Callable[..., Any], name: str, response: _Response) -> dict[str, Any]:
         arguments = {
-            "data_source": item.non_tensor_batch["data_source"],
-            "solution_str": response,
-            "ground_truth": ground_truth(item),
-            "extra_info": extra_info(item),
+            "data_source": response.item.non_tensor_batch["data_source"],
+            "solution_str": response.text,
+            "ground_truth": ground_truth(response.item),
+            "extra_info": extra_info(response.item),
             **self.router,
         }
-        if inspect.iscoroutinefunction(getattr(self.compute_score, "func", self.compute_score)):
-            result = await self.compute_score(**arguments)
+        begun = time.perf_counter()
+        if inspect.iscoroutinefunction(getattr(function, "func", function)):
+            result = await function(**arguments)
         else:
-            result = await self.loop.run_in_executor(None, lambda: self.compute_score(**arguments))
+            result = await self.loop.run_in_executor(None, lambda: function(**arguments))
             if inspect.isawaitable(result):
                 result = await result
-        loops = await self.loop.run_in_executor(None, is_repetitive, np.asarray(response_ids, dtype=np.int64))
-        return read_custom_result(result, self.settings.verification.correct_at) | {"repetitive": float(loops)}
+        milliseconds = (time.perf_counter() - begun) * 1000
+        loops = await self.loop.run_in_executor(None, is_repetitive, np.asarray(response.ids, dtype=np.int64))
+        verdict = read_custom_result(result, self.settings.verification.correct_at, name)
+        return verdict | {"repetitive": float(loops), "score_milliseconds": milliseconds}
 
     def _is_truncated(self, response_ids: list[int]) -> bool:
         limit = self.settings.context.max_response_length

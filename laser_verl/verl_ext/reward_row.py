@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from laser_verl.scoring import STATUSES
+from laser_verl.scoring import LAYERS, STATUSES
+from laser_verl.scoring.answers import gold_answers
+from laser_verl.scoring.tasks import SHIPPED, Scorers, Task
 
 ERROR = "laser_error"
 """Key of ``reward_extra_info`` under which a reward worker sends the reason why it could not score a row."""
@@ -13,6 +15,22 @@ ERROR = "laser_error"
 
 SEVERAL_TURNS = "several_turns"
 """Key of ``reward_extra_info``, 1 where tools or users answered in between; absent elsewhere."""
+
+SCORED_BY = ("score_status", "score_layer", "score_milliseconds")
+"""Keys of ``reward_extra_info`` that say how a verdict came about: indices into ``laser_verl.scoring.STATUSES`` and
+``LAYERS``, and wall time. Absent where no reward manager of ours gave it."""
+
+UNSCORED: dict[str, float] = {
+    "answer_correct": 0.0,
+    "well_formed": 0.0,
+    "repetitive": 0.0,
+    "task_score": 0.0,
+    "score_status": float(STATUSES.index("error")),
+    "score_layer": float(LAYERS.index("task")),
+    "score_milliseconds": 0.0,
+}
+"""What stands in for the verdict on a row that could not be scored: verl's group filter wants its metric in every row,
+and would end the run before the driver sees why."""
 
 # the user's and the model's
 _TURNS_OF_ONE_ANSWER = 2
@@ -69,6 +87,31 @@ def ground_truth(item: Any) -> Any:
     return gold
 
 
+def scorer_of(item: Any, scorers: Scorers) -> Task:
+    """What scores the row, its gold answer checked.
+
+    Raises:
+        BadRow: its data source has no scorer, or that scorer cannot read the gold answer.
+    """
+    name = row_name(item)
+    task = scorers.find(item.non_tensor_batch.get("data_source"))
+    if task is None:
+        raise BadRow(
+            f"laser_verl: the row with {name} has no scorer; known are {', '.join((*scorers.entries, *SHIPPED))}; name "
+            "one for all the rest by +reward.reward_kwargs.scorers.default=math"
+        )
+    if task.judge is None:
+        return task
+    try:
+        golds = gold_answers(ground_truth(item), name)
+    except ValueError as error:
+        raise BadRow(f"laser_verl: {error}") from error
+    for gold in golds:
+        if problem := task.check_gold(gold):
+            raise BadRow(f"laser_verl: the row with {name}: reward_model.ground_truth={gold!r:.80} {problem}")
+    return task
+
+
 def has_several_turns(item: Any) -> bool:
     """Whether the response holds more than one turn of the model."""
     return int(item.non_tensor_batch.get("__num_turns__") or 0) > _TURNS_OF_ONE_ANSWER
@@ -85,16 +128,19 @@ def extra_info(item: Any) -> dict[str, Any]:
     }
 
 
-def read_custom_result(result: Any, correct_at: float | None) -> dict[str, Any]:
-    """The verdict in what a user's ``custom_reward_function`` returned.
+def read_custom_result(
+    result: Any, correct_at: float | None, function: str = "custom_reward_function"
+) -> dict[str, Any]:
+    """The verdict in what a user's function returned.
 
     Args:
         result: a mapping with ``score`` and ``acc`` (and optionally ``well_formed``), or a number.
         correct_at: the least number that counts as correct, needed where there is no ``acc``.
+        function: what names the function in an error.
 
     Returns:
-        ``answer_correct``, ``well_formed``, ``task_score`` (on the function's own scale), ``score_status``, and the
-        mapping's other keys as they are.
+        ``answer_correct``, ``well_formed``, ``task_score`` (on the function's own scale), ``score_status``,
+        ``score_layer``, and the mapping's other keys as they are.
 
     Raises:
         BadRow: neither ``acc`` nor ``correct_at``, or a value that is no verdict.
@@ -104,26 +150,27 @@ def read_custom_result(result: Any, correct_at: float | None) -> dict[str, Any]:
         score = float(fields["score"])
     except (KeyError, TypeError, ValueError):
         raise BadRow(
-            f"laser_verl: custom_reward_function returned {result!r:.200}; return a number or a dict with score and acc"
+            f"laser_verl: {function} returned {result!r:.200}; return a number or a dict with score and acc"
         ) from None
     if not math.isfinite(score):
-        raise BadRow(f"laser_verl: custom_reward_function returned score={score!r}; it must be a finite number")
+        raise BadRow(f"laser_verl: {function} returned score={score!r}; it must be a finite number")
     if "acc" not in fields and correct_at is None:
         raise BadRow(
-            f"laser_verl: custom_reward_function returned {result!r:.200}, which does not say whether the answer is "
+            f"laser_verl: {function} returned {result!r:.200}, which does not say whether the answer is "
             "right; return a dict with acc, or say from which score on it is: +reward.reward_kwargs.correct_at=1.0"
         )
-    correct = _flag("acc", fields["acc"]) if "acc" in fields else score >= float(correct_at or 0.0)
+    correct = _flag("acc", fields["acc"], function) if "acc" in fields else score >= float(correct_at or 0.0)
     return {
         **fields,
         "answer_correct": float(correct),
-        "well_formed": float(_flag("well_formed", fields.get("well_formed", True))),
+        "well_formed": float(_flag("well_formed", fields.get("well_formed", True), function)),
         "task_score": score,
         "score_status": float(STATUSES.index("equal" if correct else "different")),
+        "score_layer": float(LAYERS.index("task")),
     }
 
 
-def _flag(name: str, value: Any) -> bool:
+def _flag(name: str, value: Any, function: str) -> bool:
     if isinstance(value, str) or value not in (0, 1):
-        raise BadRow(f"laser_verl: custom_reward_function returned {name}={value!r:.80}; it must be true or false")
+        raise BadRow(f"laser_verl: {function} returned {name}={value!r:.80}; it must be true or false")
     return bool(value)

@@ -5,15 +5,20 @@ from __future__ import annotations
 import difflib
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
 from laser_verl.core.framework import Context, Method, Need, build, describe, method_names
+from laser_verl.scoring.formats import reader
+from laser_verl.scoring.scorer import REPETITION
+from laser_verl.scoring.tasks import Scorers, read_scorers
 
 STOCK_MODES = ("sync", "colocate_async", "separate_async")
 """verl's trainer modes that have a counterpart here, ``laser_<mode>``."""
+
+_KWARGS = "reward.reward_kwargs"
 
 
 @dataclass(frozen=True)
@@ -21,7 +26,13 @@ class Verification:
     """How one response is verified: the part of ``reward.reward_kwargs`` that is not the method's."""
 
     thinking: str = "deepseek"
-    """``deepseek``: a ``<think>...</think>`` block, then a boxed answer; ``boxed``: a boxed answer only."""
+    """Name of a format of ``scoring.formats``; ``deepseek``: a ``<think>...</think>`` block, then a boxed answer."""
+
+    scorers: Mapping[str, Any] = field(default_factory=dict)
+    """Which scorer a ``data_source`` has: ``{SOURCE: ENTRY, default: ENTRY}``, beside those that are shipped."""
+
+    repetition: str = "strict"
+    """What finds loops; ``released_code`` is the official code's detector, for replaying its numbers only."""
 
     verify_timeout_seconds: float = 5.0
     """Wall-clock limit of one symbolic comparison."""
@@ -29,6 +40,10 @@ class Verification:
     correct_at: float | None = None
     """With a score in place of a verdict (``custom_reward_function`` that returns a float, or a reward model): the
     least score that counts as correct."""
+
+    def read_scorers(self) -> Scorers:
+        """The scorers; raises ValueError with the remedy where an entry is wrong."""
+        return read_scorers(self.scorers, f"laser_verl: {_KWARGS}.scorers")
 
 
 @dataclass(frozen=True)
@@ -105,7 +120,7 @@ def read_settings(config: DictConfig) -> Settings:
         ValueError: an unknown key under ``laser`` or a verification option of the wrong kind. Options of the method
             are checked by :meth:`Settings.build_method`.
     """
-    kwargs = _mapping("reward.reward_kwargs", config.reward.get("reward_kwargs"))
+    kwargs = _mapping(_KWARGS, config.reward.get("reward_kwargs"))
     names = [f.name for f in fields(Verification)]
     verification = Verification(**{name: kwargs.pop(name) for name in names if name in kwargs})
     _check_verification(verification)
@@ -144,19 +159,23 @@ def refuse_group_method(settings: Settings) -> None:
 
 
 def _check_verification(verification: Verification) -> None:
-    if verification.thinking not in ("deepseek", "boxed"):
+    try:
+        reader(verification.thinking)
+    except ValueError as error:
+        raise ValueError(f"laser_verl: {_KWARGS}.{error}") from error
+    verification.read_scorers()
+    if verification.repetition not in REPETITION:
+        close = difflib.get_close_matches(str(verification.repetition), REPETITION, n=1)
         raise ValueError(
-            f"laser_verl: reward.reward_kwargs.thinking={verification.thinking!r} is unknown; "
-            "use deepseek (a <think> block, then \\boxed{}) or boxed (no thinking asked)"
+            f"laser_verl: {_KWARGS}.repetition={verification.repetition!r} is unknown; known: {', '.join(REPETITION)}"
+            + (f"; did you mean {close[0]!r}?" if close else "")
         )
     seconds = verification.verify_timeout_seconds
     if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 < seconds <= 600:
-        raise ValueError(
-            f"laser_verl: reward.reward_kwargs.verify_timeout_seconds={seconds!r} must be in (0, 600], e.g. 5"
-        )
+        raise ValueError(f"laser_verl: {_KWARGS}.verify_timeout_seconds={seconds!r} must be in (0, 600], e.g. 5")
     at = verification.correct_at
     if at is not None and (isinstance(at, bool) or not isinstance(at, int | float) or not math.isfinite(at)):
-        raise ValueError(f"laser_verl: reward.reward_kwargs.correct_at={at!r} must be a finite number, e.g. 1.0")
+        raise ValueError(f"laser_verl: {_KWARGS}.correct_at={at!r} must be a finite number, e.g. 1.0")
 
 
 def _mapping(field: str, node: Any) -> dict[str, Any]:

@@ -18,7 +18,7 @@ TEMPLATE = "actor_rollout_ref.model.custom_chat_template"
 MESSAGES = "{% for m in messages %}<|{{ m.role }}|>{{ m.content }}{% endfor %}"
 
 
-def write_rows(path: Path, *, source: str = "made/up", gold: object = "7", rows: int = 3) -> Path:
+def write_rows(path: Path, *, source: str = "math500", gold: object = "7", rows: int = 3) -> Path:
     record = {"data_source": source, "prompt": [{"role": "user", "content": "aAbB>a"}]}
     golds = [{"style": "rule", "ground_truth": "7"}] * (rows - 1) + [{"style": "rule", "ground_truth": gold}]
     pq.write_table(pa.Table.from_pylist([{**record, "reward_model": value} for value in golds]), path)
@@ -107,6 +107,7 @@ def test_tokenizer_that_drops_think_tags(good: list[str], tmp_path: Path) -> Non
     report = check([*good, path])
     assert "turns '<think>x</think>' into" in message(report, "actor_rollout_ref.model.path")
     assert check([*good, path, f"+{KWARGS}.thinking=boxed"]).ok
+    assert not check([*good, path, f"+{KWARGS}.thinking=answer_tag"]).ok
 
 
 def test_a_model_that_is_not_here_is_a_note_or_a_mistake(good: list[str]) -> None:
@@ -143,7 +144,11 @@ def test_rows_without_gold_where_an_agent_loop_may_score(good: list[str], tmp_pa
 
 
 def test_images_are_read_for_the_first_rows_only(good: list[str], tmp_path: Path) -> None:
-    row = {"prompt": [{"role": "user", "content": "aAbB>a"}], "data_source": "x", "reward_model": {"ground_truth": "7"}}
+    row = {
+        "prompt": [{"role": "user", "content": "aAbB>a"}],
+        "data_source": "math",
+        "reward_model": {"ground_truth": "7"},
+    }
     path = tmp_path / "images.parquet"
     pictured = [{**row, "images": [{"bytes": b"7"}]} for _ in range(128)]
     pq.write_table(pa.Table.from_pylist(pictured), path, row_group_size=64)
@@ -162,7 +167,11 @@ def test_images_are_read_for_the_first_rows_only(good: list[str], tmp_path: Path
 
 def test_rows_with_images_are_told_by_the_column_that_verl_reads(good: list[str], tmp_path: Path) -> None:
     # A prompt beyond max_prompt_length=64, whose length only the processor of its images could tell.
-    row = {"prompt": [{"role": "user", "content": "a" * 99}], "data_source": "x", "reward_model": {"ground_truth": "7"}}
+    row = {
+        "prompt": [{"role": "user", "content": "a" * 99}],
+        "data_source": "math",
+        "reward_model": {"ground_truth": "7"},
+    }
     path = tmp_path / "pictures.parquet"
     pq.write_table(pa.Table.from_pylist([{**row, "pictures": [{"bytes": b"7"}]}] * 8), path)
     pictured = [*good, f"data.train_files={path}"]
@@ -172,12 +181,16 @@ def test_rows_with_images_are_told_by_the_column_that_verl_reads(good: list[str]
 
 @pytest.mark.parametrize("indent", [None, 2])
 def test_json_array_is_read_as_verl_reads_it(good: list[str], tmp_path: Path, indent: int | None) -> None:
-    row = {"prompt": [{"role": "user", "content": "aAbB>a"}], "data_source": "x", "reward_model": {"ground_truth": "7"}}
+    row = {
+        "prompt": [{"role": "user", "content": "aAbB>a"}],
+        "data_source": "math",
+        "reward_model": {"ground_truth": "7"},
+    }
     path = tmp_path / "rows.json"
     path.write_text(json.dumps([row, {**row, "extra_info": {"index": 1}}] * 4, indent=indent))
     report = check([*good, f"data.train_files={path}"])
     assert report.mistakes == []
-    assert report.active["data"]["train"] == {"rows": 8, "data_sources": ["x"]}
+    assert report.active["data"]["train"] == {"rows": 8, "data_sources": ["math"]}
     path.write_text(json.dumps([row, {**row, "reward_model": {"ground_truth": None}}]))
     assert "row 1 (from 0) has no" in message(check([*good, f"data.train_files={path}"]), "data.train_files")
     path.write_text("[{")

@@ -25,11 +25,13 @@ WITH_REWARD_MODEL = OmegaConf.create(
 HALF = b"PK\x03\x04 the first bytes of an archive"
 
 
-def driver(config: Any = CONFIG, correct_at: float | None = None, **options: Any) -> Driver:
+def driver(
+    config: Any = CONFIG, correct_at: float | None = None, scorers: dict[str, Any] | None = None, **options: Any
+) -> Driver:
     settings = Settings(
         method="laser_d",
         method_options={"lower_bound": 8, "interval": 4, **options},
-        verification=Verification(correct_at=correct_at),
+        verification=Verification(correct_at=correct_at, scorers=scorers or {}),
         plugin=Plugin(),
         context=Context(group_size=2, max_response_length=64),
         trainer_mode="sync",

@@ -9,6 +9,7 @@ import torch
 from transfer_queue import KVBatchMeta
 
 from laser_verl.core import Rollouts
+from laser_verl.scoring import LAYERS, STATUSES
 from laser_verl.verl_ext import driver as module
 from laser_verl.verl_ext import dumps
 from laser_verl.verl_ext.driver import Driver
@@ -179,6 +180,58 @@ def test_a_tool_s_answer_inside_one_output_does_not_count() -> None:
     extra = [{"reward_extra_info": {**verdict(True, 1.0)["reward_extra_info"], "several_turns": 1.0}}]
     queue = Queue(["p_0_0"], extra_fields=extra, response_mask=nested([1, 1, 0, 0, 1, 1]))
     assert rollouts_of(driver(), queue, [{"response_len": 6}]).length.tolist() == [4]
+
+
+def metrics_of(ours: Driver, *extra: dict[str, Any]) -> dict[str, float]:
+    """The metrics of a step with one group of responses, two tokens each."""
+    keys = [f"p_{index}_0" for index in range(len(extra))]
+    rows = [[1, 1] for _ in keys]
+    queue = Queue(keys, extra_fields=list(extra), rm_scores=nested(*rows), response_mask=nested(*rows))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "tq", queue)
+        return ours.shape(
+            KVBatchMeta(partition_id="train", keys=keys, tags=[{"response_len": 2} for _ in keys]), step=1
+        )
+
+
+def scored(status: str, layer: str, milliseconds: float) -> dict[str, Any]:
+    info = verdict(status == "equal", 1.0)["reward_extra_info"]
+    codes = {"score_status": float(STATUSES.index(status)), "score_layer": float(LAYERS.index(layer))}
+    return {"reward_extra_info": {**info, **codes, "score_milliseconds": milliseconds}}
+
+
+def test_a_step_tells_how_its_verdicts_came_about() -> None:
+    extra = [scored("equal", "text", 1.0), scored("equal", "task", 2.0), scored("timeout", "math_verify", 5001.0)]
+    metrics = metrics_of(driver(), *extra)
+    assert metrics["laser/scoring/status_frac/equal"] == pytest.approx(2 / 3)
+    assert metrics["laser/scoring/status_frac/timeout"] == pytest.approx(1 / 3)
+    assert metrics["laser/scoring/status_frac/error"] == 0.0
+    for layer in ("text", "task", "math_verify"):
+        assert metrics[f"laser/scoring/layer_frac/{layer}"] == pytest.approx(1 / 3)
+    assert metrics["laser/scoring/milliseconds/mean"] == 5004 / 3
+    assert {name for name in metrics if name.startswith("laser/scoring/")} == {
+        *(f"laser/scoring/status_frac/{status}" for status in STATUSES),
+        *(f"laser/scoring/layer_frac/{layer}" for layer in LAYERS),
+        *(f"laser/scoring/milliseconds/{name}" for name in ("mean", "p99")),
+    }
+
+
+def test_scores_that_are_not_of_our_workers_are_left_out() -> None:
+    assert not [name for name in metrics_of(driver(correct_at=0.5), {}, {}) if name.startswith("laser/scoring/")]
+    mixed = metrics_of(driver(correct_at=0.5), scored("different", "number", 1.0), {})
+    assert mixed["laser/scoring/status_frac/different"] == mixed["laser/scoring/layer_frac/number"] == 1.0
+
+
+def test_how_a_verdict_came_about_is_not_dumped(shaped: Any) -> None:
+    # wall time would make two dumps of the same run differ
+    fields = two_responses(extra_fields=[scored("equal", "text", 1.0), scored("different", "text", 2.0)])
+    assert not [name for name in shaped(driver(), KEYS, TAGS, **fields) if name.startswith("score_")]
+
+
+def test_the_dump_has_the_score_of_a_function_among_the_scorers(shaped: Any) -> None:
+    scorers = {"sums": {"path": "judge.py", "name": "score"}}
+    dump = shaped(driver(scorers=scorers), KEYS, TAGS, **two_responses())
+    assert dump["task_score"] == [1.0, -0.5]
 
 
 def test_a_row_that_no_worker_could_score_stops_the_run(shaped: Any) -> None:

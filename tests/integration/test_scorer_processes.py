@@ -14,10 +14,10 @@ PARENT = """
 import threading, time
 from laser_verl.scoring import Scorer
 scorer = Scorer(timeout_seconds=2.0)
-scorer.score(r"<think></think>\\boxed{x+1}", "1+x")
-for answer in ["(10^9)!", "x+1"]:
+scorer.score(r"<think></think>\\boxed{\\sin x}", "x")
+for answer in [r"\\sum_{k=1}^{99999} \\sin(k^2)", r"\\cos x"]:
     text = rf"<think></think>\\boxed{{{answer}}}"
-    threading.Thread(target=scorer.score, args=(text, "1+x"), daemon=True).start()
+    threading.Thread(target=scorer.score, args=(text, "x"), daemon=True).start()
 time.sleep(1)
 print("busy", flush=True)
 time.sleep(60 if %r else 0)
@@ -33,7 +33,7 @@ def test_no_worker_outlives_its_parent(kill: bool) -> None:
         assert parent.stdout.readline() == "busy\n"
         workers = workers_of(parent.pid)
         assert workers
-        parent.kill()  # one worker is stuck in a factorial, the other idle or still starting
+        parent.kill()  # one worker is stuck in a sum, the other idle or still starting
     else:
         while parent.poll() is None:
             workers = workers_of(parent.pid) or workers

@@ -5,9 +5,12 @@ from fractions import Fraction
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from laser_verl.scoring.answers import normalise, quick_verdict
+from laser_verl.scoring import guards
+from laser_verl.scoring.answers import normalise
 from laser_verl.scoring.formats import last_boxed, parse
+from laser_verl.scoring.layers import compare
 from laser_verl.scoring.loops import is_repetitive
+from laser_verl.scoring.readings import read
 
 # Lone surrogates and NUL bytes included, mixed with the pieces the parser looks for.
 PIECES = st.sampled_from(["<think>", "</think>", "\\boxed{", "{", "}", "\\", "7", " ", "$"])
@@ -41,13 +44,21 @@ def test_normalising_twice_is_normalising_once(text: str) -> None:
 
 
 @given(ANSWERS, ANSWERS)
-def test_fast_layers_are_symmetric(first: str, second: str) -> None:
-    assert quick_verdict(first, second) is quick_verdict(second, first)
+def test_fast_layers_are_symmetric_but_for_assignments(first: str, second: str) -> None:
+    assert compare(first, second) == compare(second, first)
 
 
 @given(NUMBERS, NUMBERS)
 def test_numbers_of_few_places_are_compared_exactly(first: str, second: str) -> None:
-    assert quick_verdict(first, second) == (Fraction(first) == Fraction(second))
+    compared = compare(first, second)
+    assert compared is not None
+    assert compared[0] == (Fraction(first) == Fraction(second))
+
+
+@given(TEXT)
+def test_any_text_can_be_read_and_guarded(text: str) -> None:
+    assert guards.refuse(text) is None or len(text) > 30
+    read(normalise(text))
 
 
 @settings(max_examples=50)

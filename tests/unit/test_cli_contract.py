@@ -16,6 +16,7 @@ from laser_verl.cli import app
 from laser_verl.commands import BadInput, info
 
 BATCH = '{"prompt": ["p"], "response_length": [10], "correct": [1], "well_formed": [1]}\n'
+RESPONSE = r'{"response": "<think>a</think> \\boxed{\\sin(x)}", "gold": "$\\cos(x)$"}' + "\n"
 
 
 def invoke(*arguments: str) -> Any:
@@ -39,7 +40,7 @@ def fake_command(monkeypatch: pytest.MonkeyPatch) -> Any:
     return put
 
 
-@pytest.mark.parametrize("command", ["info", "methods", "simulate", "targets", "check"])
+@pytest.mark.parametrize("command", ["info", "methods", "simulate", "targets", "score", "check"])
 def test_every_command_has_help_with_an_example_on_one_line(command: str) -> None:
     result = invoke(command, "--help")
     assert result.exit_code == 0
@@ -207,9 +208,10 @@ def test_light_commands_import_neither_verl_nor_torch() -> None:
         "from laser_verl.cli import app\n"
         "assert 'numpy' not in sys.modules, 'the command line itself is to stay light'\n"
         "simulate = ['simulate', 'laser', '--input', '-', '--options', '{\"target_length\": 9}']\n"
-        "for arguments in (['methods'], simulate):\n"
-        f"    assert CliRunner().invoke(app, arguments, input={BATCH!r}).exit_code == 0, arguments\n"
-        "print(sorted({'verl', 'torch', 'vllm', 'ray'} & sys.modules.keys()))\n"
+        f"calls = [(['methods'], ''), (simulate, {BATCH!r}), (['score', '--input', '-'], {RESPONSE!r})]\n"
+        "for arguments, text in calls:\n"
+        "    assert CliRunner().invoke(app, arguments, input=text).exit_code == 0, arguments\n"
+        "print(sorted({'verl', 'torch', 'vllm', 'ray', 'sympy'} & sys.modules.keys()))\n"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=True)
     assert done.stdout == "[]\n"

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from laser_verl.core import EASY, HARD, MEDIUM, Context, Rollouts, Shaped, build
-from laser_verl.core.metrics import step_metrics
+from laser_verl.core.metrics import scoring_metrics, step_metrics
+from laser_verl.scoring import LAYERS, STATUSES
 
 Row = tuple[str, int, int, int, int, int, int, float, float]
 
@@ -149,6 +150,45 @@ def test_every_name_logged_is_documented(name: str, options: dict[str, Any]) -> 
     assert own
     emitted = set(step_metrics(rollouts, method.shape(rollouts), ROLLOUT_N)) | set(own)
     assert emitted - documented_names() == set()
+
+
+NAMES = {"status": ("equal", "different", "timeout"), "layer": ("format", "text")}
+NONE = float("nan")
+
+
+def test_verdicts_are_counted_by_status_and_layer() -> None:
+    # five responses: two equal, one different, one timeout, one whose verdict came from elsewhere; 99 % of the way from
+    # the first to the last of 1, 2, 3 and 104 ms is 0.97 of the way from the third to the fourth
+    metrics = scoring_metrics([0, 0, 1, 2, NONE], [1, 1, 1, 0, NONE], [2, 1, 3, 104, NONE], NAMES)
+    assert metrics == pytest.approx(
+        {
+            "laser/scoring/status_frac/equal": 2 / 4,
+            "laser/scoring/status_frac/different": 1 / 4,
+            "laser/scoring/status_frac/timeout": 1 / 4,
+            "laser/scoring/layer_frac/format": 1 / 4,
+            "laser/scoring/layer_frac/text": 3 / 4,
+            "laser/scoring/milliseconds/mean": 110 / 4,
+            "laser/scoring/milliseconds/p99": 3 + 0.97 * 101,
+        }
+    )
+    assert {type(value) for value in metrics.values()} == {float}
+
+
+def test_verdicts_from_elsewhere_leave_the_names_out() -> None:
+    assert scoring_metrics([NONE], [NONE], [NONE], NAMES) == {}
+    assert scoring_metrics([], [], [], NAMES) == {}
+    # a status alone, as older reward workers sent it
+    assert set(scoring_metrics([1], [NONE], [NONE], NAMES)) == {
+        f"laser/scoring/status_frac/{status}" for status in NAMES["status"]
+    }
+
+
+def test_scoring_names_are_documented_and_averaged_by_verl() -> None:
+    emitted = set(scoring_metrics([0], [0], [1.0], {"status": STATUSES, "layer": LAYERS}))
+    assert len(emitted) == len(STATUSES) + len(LAYERS) + 2
+    assert emitted == {name for name in documented_names() if name.startswith("laser/scoring/")}
+    # verl takes the largest, least or sum over sub-steps where a name holds one of these
+    assert not [name for name in emitted for word in ("max", "min", "sum", "total") if word in name]
 
 
 def test_the_documented_names_are_read_with_braces_and_ellipses() -> None:

@@ -123,6 +123,12 @@ def test_a_model_with_think_tags_is(tmp_path):
     assert not [word for word in words if "thinking" in word]
 
 
+def test_data_of_one_s_own_is_mathematics_whatever_its_source(tmp_path):
+    word = "+reward.reward_kwargs.scorers.default=math"
+    assert word in arguments(own(tmp_path, ""), Stage.FRESH)
+    assert word not in arguments(Plan(tmp_path), Stage.FRESH)
+
+
 @pytest.mark.parametrize(("positions", "prompt", "total"), [(2048, 512, 768), (600, 344, 600)])
 def test_lengths_fit_a_model_of_one_s_own(tmp_path, positions, prompt, total):
     # 256 tokens are for the response: 600 - 256 = 344

@@ -15,7 +15,8 @@ import pytest
 
 from laser_verl.scoring import STATUSES, Scorer, Verdict
 
-HOSTILE = ["(10^9)!", "9^{9^{9^9}}"]
+# Past the guards, and more than a computer algebra system can take.
+HOSTILE = [r"\sum_{k=1}^{99999} \sin(k^2)", r"\prod_{k=1}^{99999} \sin(k)"]
 
 
 def answer(text: str) -> str:
@@ -98,9 +99,9 @@ def test_a_hostile_answer_costs_one_time_out(hasty: Scorer, text: str) -> None:
 
 def test_format_and_truth_are_independent(scorer: Scorer) -> None:
     cut = scorer.score(r"<think> so \boxed{7} but wait", "7", truncated=True)
-    assert cut == Verdict(True, False, "equal", "7", cut.milliseconds, True, False)
+    assert cut == Verdict(True, False, "equal", "7", cut.milliseconds, True, False, "text")
     given = scorer.score(r"a</think> \boxed{8}", "7", token_ids=[5] * 100, prompt_opens_think=True)
-    assert given == Verdict(False, True, "different", "8", given.milliseconds, False, True)
+    assert given == Verdict(False, True, "different", "8", given.milliseconds, False, True, "number")
     assert scorer.score("wait , no . " * 20, "7").repetitive  # words stand in for token ids
 
 
@@ -123,8 +124,8 @@ async def worst_lag(done: asyncio.Event) -> float:
 async def load(scorer: Scorer) -> tuple[list[Verdict], float]:
     done = asyncio.Event()
     watch = asyncio.create_task(worst_lag(done))
-    texts = [HOSTILE[i // 99] if i % 99 == 0 else rf"\frac{{{i}}}{{7}}" for i in range(198)]
-    golds = [rf"\frac{{{i + i % 2}}}{{7}}" for i in range(198)]
+    texts = [HOSTILE[i // 99] if i % 99 == 0 else rf"\sin\frac{{{i}}}{{7}}" for i in range(198)]
+    golds = [rf"\cos(\frac{{\pi}}{{2}}-\frac{{{i + i % 2}}}{{7}})" for i in range(198)]
     calls = [scorer.score_async(answer(text), gold) for text, gold in zip(texts, golds, strict=True)]
     calls += [scorer.score_async(text, "7") for text in [r"\boxed{" * 20_000, "{" * 1_000_000]]
     verdicts = await asyncio.gather(*calls)
@@ -150,10 +151,10 @@ def test_threads_share_one_scorer(scorer: Scorer) -> None:
 
 
 def test_a_worker_killed_from_outside_loses_nothing(scorer: Scorer) -> None:
-    scorer.score(answer("x+1"), "1+x")
+    scorer.score(answer(r"\sin x+1"), r"1+\sin x")
     for pid in workers_of(os.getpid()):
         os.kill(pid, signal.SIGKILL)
-    assert scorer.score(answer("x+2"), "2+x").status == "equal"
+    assert scorer.score(answer(r"\sin x+2"), r"2+\sin x").status == "equal"
 
 
 def test_workers_start_when_needed_and_end_with_close() -> None:
@@ -161,10 +162,10 @@ def test_workers_start_when_needed_and_end_with_close() -> None:
     with_pool = Scorer(num_workers=1)
     assert with_pool.score(answer("7"), "7").correct
     assert set(workers_of(os.getpid())) == before  # a fast layer needs no process
-    assert with_pool.score(answer("x+1"), "1+x").correct
+    assert with_pool.score(answer(r"\sin x+1"), r"1+\sin x").correct
     (mine,) = set(workers_of(os.getpid())) - before
     with ThreadPoolExecutor(1) as threads:
-        waiting = threads.submit(with_pool.score, answer("(10^9)!"), "7")
+        waiting = threads.submit(with_pool.score, answer(HOSTILE[0]), "7")
         time.sleep(0.2)
         with_pool.close()
         with_pool.close()
@@ -172,7 +173,7 @@ def test_workers_start_when_needed_and_end_with_close() -> None:
             waiting.result(5)
     assert not is_alive(mine)
     with pytest.raises(RuntimeError, match="closed"):
-        with_pool.score(answer("x+1"), "1+x")
+        with_pool.score(answer(r"\sin x+3"), r"3+\sin x")
 
 
 DAEMON = """
@@ -180,7 +181,7 @@ import multiprocessing
 from laser_verl.scoring import Scorer
 def score():
     assert multiprocessing.current_process().daemon
-    assert Scorer().score(r"<think></think>\\boxed{x+1}", "1+x").correct
+    assert Scorer().score(r"<think></think>\\boxed{\\sin x}", r"\\cos(\\pi/2-x)").correct
 process = multiprocessing.get_context("fork").Process(target=score, daemon=True)
 process.start()
 process.join()
@@ -196,7 +197,7 @@ def test_a_worker_that_cannot_start_is_an_error_not_a_wrong_answer(monkeypatch: 
     broken = Scorer()
     monkeypatch.setattr(sys, "executable", "/bin/false")
     with pytest.raises(RuntimeError, match=r"did not start \(exit code 1\)"):
-        broken.score(answer("x+1"), "1+x")
+        broken.score(answer(r"\sin x+1"), r"1+\sin x")
     broken.close()
 
 

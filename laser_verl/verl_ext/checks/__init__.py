@@ -9,12 +9,13 @@ from omegaconf import DictConfig, OmegaConf
 
 from laser_verl.verl_ext.checks.batches import check_rows
 from laser_verl.verl_ext.checks.compose import Arguments, compose_config, read_arguments
-from laser_verl.verl_ext.checks.data import Readers, Split, check_data, check_sources
+from laser_verl.verl_ext.checks.data import Readers, Split, check_data
 from laser_verl.verl_ext.checks.functions import check_reward_function
 from laser_verl.verl_ext.checks.method import check_method
 from laser_verl.verl_ext.checks.report import Mistake, Report
-from laser_verl.verl_ext.checks.scoring import is_by_us, who_reads_golds
-from laser_verl.verl_ext.settings import Settings, names_our_manager
+from laser_verl.verl_ext.checks.scorers import check_sources
+from laser_verl.verl_ext.checks.scoring import is_by_us, needs_think, who_reads_golds
+from laser_verl.verl_ext.settings import Settings, Verification, names_our_manager
 
 __all__ = ["Arguments", "Mistake", "Report", "check", "read_arguments"]
 
@@ -84,21 +85,22 @@ def _check_config(config: DictConfig, report: Report) -> None:
     from laser_verl.verl_ext.checks.model import check_model, check_other_models
 
     with report.guard("actor_rollout_ref.model.path"):
-        needs_think = settings.verification.thinking == "deepseek" if settings and is_by_us(config) else None
-        check_model(config, splits, needs_think, report)
+        check_model(config, splits, needs_think(config, settings), report)
         check_other_models(config, report)
 
 
 def _check_splits(config: DictConfig, settings: Settings | None, report: Report) -> dict[str, Split]:
     with report.guard("data.train_files"):
+        verification = settings.verification if settings else Verification()
         readers = Readers(
             golds=who_reads_golds(config, settings),
-            is_ours=is_by_us(config),
+            scorers=verification.read_scorers() if settings and is_by_us(config) else None,
+            timeout_seconds=verification.verify_timeout_seconds,
             is_seeded=settings is not None and settings.plugin.seeded_rollout,
         )
         splits = check_data(config, readers, report)
-        if readers.is_ours:
-            check_sources(splits, report)
+        if readers.scorers is not None:
+            check_sources(splits, readers.scorers, readers.golds, report)
         if "train" in splits and splits["train"].num_rows:
             check_rows(config, splits["train"].num_rows, report)
         return splits

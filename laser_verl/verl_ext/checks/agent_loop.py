@@ -5,7 +5,7 @@ from __future__ import annotations
 from omegaconf import DictConfig, OmegaConf
 
 from laser_verl.verl_ext.checks.report import Report
-from laser_verl.verl_ext.checks.scoring import AGENT_LOOP, SINGLE_TURN_LOOPS, is_by_us
+from laser_verl.verl_ext.checks.scoring import AGENT_LOOP, SINGLE_TURN_LOOPS, needs_think
 from laser_verl.verl_ext.settings import Settings
 
 _ENGINE = "actor_rollout_ref.rollout.name"
@@ -27,10 +27,11 @@ def check_agent_loop(config: DictConfig, settings: Settings, report: Report) -> 
     turns = f"{AGENT_LOOP}={loop}" if loop not in SINGLE_TURN_LOOPS else None
     if OmegaConf.select(config, _MULTI_TURN):
         turns = turns or f"{_MULTI_TURN}=true"
-    if turns and settings.verification.thinking == "deepseek" and is_by_us(config):
+    if turns and needs_think(config, settings):
         report.notes.append(
             f"{turns} may take several turns: a model that thinks in each writes several think blocks, and "
-            "thinking=deepseek calls all but one malformed; for such a model add +reward.reward_kwargs.thinking=boxed"
+            f"thinking={settings.verification.thinking} calls all but one malformed; for such a model add "
+            "+reward.reward_kwargs.thinking=boxed"
         )
 
 

@@ -8,16 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
+from laser_verl.scoring.tasks import Scorers
 from laser_verl.verl_ext.checks.functions import check_object
+from laser_verl.verl_ext.checks.golds import gold_problems, sources_of
 from laser_verl.verl_ext.checks.report import Report
-from laser_verl.verl_ext.checks.scoring import Golds
+from laser_verl.verl_ext.checks.scoring import Golds, say
 from laser_verl.verl_ext.checks.tables import FIRST_ROWS, Rows, read_rows
-
-_CODE_SOURCES = ("codecontests", "apps", "codeforces", "taco")
-_SEARCH_PREFIX = "searchR1_"
 
 
 @dataclass(frozen=True)
@@ -26,8 +24,11 @@ class Readers:
 
     golds: Golds
 
-    is_ours: bool
-    """Our scorer scores it."""
+    scorers: Scorers | None
+    """Ours, where they score it."""
+
+    timeout_seconds: float
+    """Limit of one symbolic comparison."""
 
     is_seeded: bool
     """Our agent loop seeds its rollouts."""
@@ -66,40 +67,19 @@ def check_data(config: DictConfig, readers: Readers, report: Report) -> dict[str
         files = config.data.get(f"{name}_files")
         split, is_complete = Split(), True
         for file in files if isinstance(files, list | ListConfig) else [files]:
+            is_read = False
             with report.guard(key):
-                is_complete &= _check_file(key, file, config, split, readers, report)
-        if is_complete and not report.names(key):
+                is_read = _check_file(key, file, config, split, readers, report)
+            is_complete &= is_read
+        if is_complete:
             splits[name] = split
             _limit(config, name, split)
-            if not split.num_rows:
+            if not split.num_rows and not report.names(key):
                 report.add(key, f"{key}={files} holds no rows; give a file with at least one")
     report.active["data"] = {
         name: {"rows": split.num_rows, "data_sources": sorted(split.sources)} for name, split in splits.items()
     }
     return splits
-
-
-def check_sources(splits: dict[str, Split], report: Report) -> None:
-    """Refuse sources whose answers need a program run or a search: our scorer compares mathematical answers.
-
-    Args:
-        splits: What `check_data` returned.
-        report: Takes the mistakes.
-    """
-    for name, split in splits.items():
-        wrong = [source for source in sorted(split.sources) if is_run_or_searched(source)]
-        if wrong:
-            report.add(
-                f"data.{name}_files",
-                f"data.{name}_files has data_source={', '.join(wrong)}, which is scored by running code or by search; "
-                "laser_verl's scorer compares mathematical answers: leave these rows out, or score them with "
-                "reward.custom_reward_function.path",
-            )
-
-
-def is_run_or_searched(source: str) -> bool:
-    """Whether verl scores a source by running the answer as a program, or against search results."""
-    return source in _CODE_SOURCES or source.startswith(_SEARCH_PREFIX)
 
 
 def _limit(config: DictConfig, name: str, split: Split) -> None:
@@ -121,11 +101,10 @@ def _check_file(key: str, file: Any, config: DictConfig, split: Split, readers: 
         return False
     split.num_rows += rows.num_rows
     where = f"{key}: {file}"
-    split.sources |= _sources(rows)
+    split.sources |= sources_of(rows)
     if readers.golds is not Golds.UNREAD:
-        for problem in (_gold_problem(where, rows, readers.is_ours), _source_problem(where, rows)):
-            if problem:
-                _say(key, problem, readers, report)
+        for problem in gold_problems(where, rows, readers.scorers, readers.timeout_seconds):
+            say(key, problem, readers.golds, report)
     if readers.is_seeded and "agent_name" in rows.names:
         report.add(
             key,
@@ -156,60 +135,6 @@ def _media(config: DictConfig) -> list[str]:
 def _beside(path: Path) -> str:
     others = sorted(other.name for other in path.parent.glob("*.parquet")) if path.parent.is_dir() else []
     return f" (beside it: {', '.join(others[:5])})" if others else ""
-
-
-def _say(key: str, problem: str, readers: Readers, report: Report) -> None:
-    if readers.golds is Golds.PERHAPS:
-        report.notes.append(f"{problem}; no matter if the agent loop sets every score itself")
-    else:
-        report.add(key, problem)
-
-
-def _gold_problem(where: str, rows: Rows, is_ours: bool) -> str | None:
-    remedy = "give every row a gold answer as reward_model.ground_truth"
-    if "reward_model" not in rows.names:
-        return f"{where} has no column reward_model; {remedy}"
-    column = rows.every["reward_model"]
-    if not pa.types.is_struct(column.type) or column.type.get_field_index("ground_truth") < 0:
-        return f"{where}: the column reward_model has no ground_truth (it is {column.type}); {remedy}"
-    golds = pc.struct_field(column, "ground_truth")
-    missing = _is_missing(golds)
-    count = pc.sum(missing).as_py() or 0
-    if count:
-        row = pc.index(missing, True).as_py()
-        more = f" ({count} such rows)" if count > 1 else ""
-        return f"{where}: row {row} (from 0) has no reward_model.ground_truth{more}; {remedy}"
-    if is_ours and pa.types.is_struct(golds.type):
-        return (
-            f"{where}: reward_model.ground_truth is a mapping; laser_verl's scorer takes a text, a number or a list of "
-            "these: write the answer alone, or score with reward.custom_reward_function.path"
-        )
-    return None
-
-
-def _is_missing(golds: pa.ChunkedArray) -> pa.ChunkedArray:
-    missing = pc.is_null(golds)
-    if pa.types.is_string(golds.type) or pa.types.is_large_string(golds.type):
-        missing = pc.or_(missing, pc.fill_null(pc.equal(pc.utf8_trim_whitespace(golds), ""), True))
-    elif pa.types.is_list(golds.type):
-        missing = pc.or_(missing, pc.fill_null(pc.equal(pc.list_value_length(golds), 0), True))
-    return missing
-
-
-def _source_problem(where: str, rows: Rows) -> str | None:
-    remedy = "give every row the name of its data set"
-    if "data_source" not in rows.names:
-        return f"{where} has no column data_source; {remedy}"
-    missing = pc.is_null(rows.every["data_source"])
-    if not pc.any(missing).as_py():
-        return None
-    return f"{where}: row {pc.index(missing, True).as_py()} (from 0) has no data_source; {remedy}"
-
-
-def _sources(rows: Rows) -> set[str]:
-    if "data_source" not in rows.names:
-        return set()
-    return {str(source) for source in pc.unique(rows.every["data_source"]).to_pylist() if source is not None}
 
 
 def _read_prompts(key: str, where: str, rows: Rows, config: DictConfig, split: Split, report: Report) -> None:

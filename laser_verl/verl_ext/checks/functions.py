@@ -28,14 +28,27 @@ def check_reward_function(config: DictConfig, report: Report) -> None:
     if not path:
         return
     report.active["custom_reward_function"] = f"{name} of {path}"
-    found = check_object(str(path), str(name), f"{node}.path", f"{node}.name", report)
+    check_function(str(path), str(name), f"{node}.path", f"{node}.name", report)
+
+
+def check_function(path: str, name: str, path_key: str, name_key: str, report: Report) -> None:
+    """Check that a path and a name are those of a function that takes what a reward function is passed.
+
+    Args:
+        path: File, `file://` or `pkg://` path, as verl takes it.
+        name: The function there.
+        path_key: Config key of the path.
+        name_key: Config key of the name.
+        report: Takes the mistakes.
+    """
+    found = check_object(path, name, path_key, name_key, report)
     if isinstance(found, ast.FunctionDef | ast.AsyncFunctionDef) and not found.decorator_list and not found.args.kwarg:
         given = [argument.arg for argument in (*found.args.args, *found.args.kwonlyargs)]
         missing = [argument for argument in _PASSED if argument not in given]
         if missing:
             report.add(
-                f"{node}.name",
-                f"{node}.name={name} takes {', '.join(given) or 'nothing'}, but is called with {', '.join(_PASSED)}; "
+                name_key,
+                f"{name_key}={name} takes {', '.join(given) or 'nothing'}, but is called with {', '.join(_PASSED)}; "
                 f"add {', '.join(missing)}, or **kwargs",
             )
 

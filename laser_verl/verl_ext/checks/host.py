@@ -16,9 +16,10 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
+from laser_verl.scoring.tasks import is_run_or_searched
 from laser_verl.verl_ext.checks.batches import check_batches
 from laser_verl.verl_ext.checks.compose import closest
-from laser_verl.verl_ext.checks.data import Split, is_run_or_searched
+from laser_verl.verl_ext.checks.data import Split
 from laser_verl.verl_ext.checks.names import check_names
 from laser_verl.verl_ext.checks.report import Report, one_line
 from laser_verl.verl_ext.checks.scoring import has_function

@@ -14,6 +14,7 @@ from laser_verl.verl_ext.checks.agent_loop import check_agent_loop
 from laser_verl.verl_ext.checks.filter_groups import check_filter_groups
 from laser_verl.verl_ext.checks.names import OUR_MODES
 from laser_verl.verl_ext.checks.report import Report, each_mistake, shown, whole
+from laser_verl.verl_ext.checks.scorers import check_entries, sound_entries
 from laser_verl.verl_ext.checks.scoring import has_function, has_reward_model_only
 from laser_verl.verl_ext.settings import (
     STOCK_MODES,
@@ -60,6 +61,7 @@ def check_method(config: DictConfig, report: Report) -> Settings | None:
     check_filter_groups(config, settings, is_ours, report)
     check_agent_loop(config, settings, report)
     _check_verdict_source(config, settings, report)
+    check_entries(config, settings, report)
     return settings
 
 
@@ -124,6 +126,8 @@ def _check_options(config: DictConfig, plugin: Plugin, report: Report) -> tuple[
     for key in [key for key in options if key not in known]:
         report.add(f"{_KWARGS}.{key}", unknown(f"{name} option", key, known))
         del options[key]
+    if "scorers" in options:
+        options["scorers"] = sound_entries(options["scorers"], report)
     if None in [whole(config, key, report) for key in _SIZES]:
         return None, None
     base = _settings_only(config)

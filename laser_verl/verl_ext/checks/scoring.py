@@ -6,6 +6,7 @@ import enum
 
 from omegaconf import DictConfig, OmegaConf
 
+from laser_verl.verl_ext.checks.report import Report
 from laser_verl.verl_ext.settings import Settings, names_our_manager
 
 AGENT_LOOP = "actor_rollout_ref.rollout.agent.default_agent_loop"
@@ -57,3 +58,33 @@ def who_reads_golds(config: DictConfig, settings: Settings | None) -> Golds:
         return Golds.UNREAD
     has_threshold = settings is not None and settings.verification.correct_at is not None
     return Golds.PERHAPS if has_threshold and may_loop_score(config) else Golds.READ
+
+
+def needs_think(config: DictConfig, settings: Settings | None) -> bool | None:
+    """Whether a response has to hold think tags.
+
+    Args:
+        config: The composed config.
+        settings: Ours, where the reward manager is.
+
+    Returns:
+        None where nothing of ours reads the response, or a format of the user's does.
+    """
+    if settings is None or not is_by_us(config):
+        return None
+    return {"deepseek": True, "answer_tag": True, "boxed": False}.get(settings.verification.thinking)
+
+
+def say(key: str, problem: str, golds: Golds, report: Report) -> None:
+    """Report what keeps our scorers from scoring a row, a note where perhaps nobody asks them.
+
+    Args:
+        key: Config key of the data.
+        problem: What is wrong.
+        golds: Whether somebody reads the golds.
+        report: Takes the mistake or the note.
+    """
+    if golds is Golds.PERHAPS:
+        report.notes.append(f"{problem}; no matter if the agent loop sets every score itself")
+    else:
+        report.add(key, problem)

@@ -1,0 +1,65 @@
+"""Comparisons that were made before, or are being made: nothing is asked of math-verify twice."""
+
+import logging
+import threading
+from concurrent.futures import Future
+from typing import Final
+
+from cachetools import LRUCache
+
+from laser_verl.scoring.pool import MathPool
+from laser_verl.scoring.verdict import Layer, Status
+
+logger = logging.getLogger(__name__)
+
+SIZE: Final = 1 << 16
+
+_LOGGED_CHARACTERS: Final = 80
+
+_Key = tuple[tuple[str, ...], str]
+
+
+class CachedJudge:
+    """A pool with a memory, also of time-outs: a hostile answer costs one time-out, however often it is given.
+
+    Args:
+        pool: What makes the comparisons.
+    """
+
+    def __init__(self, pool: MathPool) -> None:
+        self._pool = pool
+        self._lock = threading.Lock()
+        self._known: LRUCache[_Key, Future[Status]] = LRUCache(SIZE)
+
+    def ask(self, golds: list[str], answer: str) -> tuple[Future[Status], Layer]:
+        """Compare an answer with golds.
+
+        Args:
+            golds: Acceptable answers.
+            answer: The model's answer.
+
+        Returns:
+            A future with the status, shared by all who ask the same (do not cancel it), and "cache" or "math_verify".
+
+        Raises:
+            RuntimeError: If the pool is closed.
+        """
+        key = (tuple(golds), answer)
+        with self._lock:
+            future = self._known.get(key)
+            if future is not None:
+                return future, "cache"
+            future = self._known[key] = self._pool.submit(golds, answer)
+        future.add_done_callback(lambda done: self._settle(key, done))
+        return future, "math_verify"
+
+    def _settle(self, key: _Key, done: Future[Status]) -> None:
+        if done.cancelled() or done.exception() is not None:
+            with self._lock:
+                self._known.pop(key, None)
+        elif done.result() == "timeout":
+            logger.warning(
+                "laser_verl: comparing an answer with %.80r was stopped at the time limit, it counts as wrong: %.80r",
+                key[0][0],
+                key[1][:_LOGGED_CHARACTERS],
+            )

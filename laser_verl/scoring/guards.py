@@ -1,0 +1,132 @@
+r"""Cheap guards before symbolic work: answers that no exam ever had and that would keep a computer algebra system busy.
+
+One pass over the text, an upper estimate of its size, no big number ever computed. A refused answer is "unparseable".
+"""
+
+import math
+import re
+from typing import Final
+
+LIMITS: Final = {
+    "characters": 1_000,  # of one answer
+    "depth": 30,  # of nested (, [ or {
+    "digits": 500,  # of one number
+    "magnitude": 5_000,  # decimal digits of any power, factorial or binomial coefficient
+}
+"""What an answer may not exceed; the one table of limits."""
+
+_TOKEN = re.compile(r"(?P<number>[0-9]+(?:\.[0-9]+)?)|(?P<command>\\[a-zA-Z]+)|\*\*|(?P<other>[^\s\\]|\\[^a-zA-Z]?)")
+_DIGITS = re.compile(rf"[0-9]{{{LIMITS['digits'] + 1}}}")
+_OPEN: Final = {"(": ")", "[": "]", "{": "}"}
+_WITH_LIMITS: Final = frozenset({r"\sum", r"\prod", r"\int"})  # what follows ^ is no exponent
+_BINOMIALS: Final = frozenset({r"\binom", r"\dbinom", r"\tbinom"})
+_TWO: Final = 0.302  # above log10(2)
+_HUGE: Final = 9.0  # 10^_HUGE is beyond every limit, and no overflow
+_SPACING = re.compile(r"\\(?:left|right|[,;:! ])|[\s,]+")
+
+
+class _TooLarge(Exception):
+    """Names the limit that an answer exceeds."""
+
+
+def refuse(answer: str) -> str | None:
+    r"""Say which limit an answer exceeds.
+
+    Args:
+        answer: The model's answer, of any length.
+
+    Returns:
+        A key of `LIMITS`, None for an answer that may be looked at. E.g. `9^{9^9}`: "magnitude"; `2^{100}`: None.
+    """
+    if len(answer) > LIMITS["characters"]:
+        return "characters"
+    depth = 0
+    for character in answer:
+        if character in _OPEN:
+            depth += 1
+            if depth > LIMITS["depth"]:
+                return "depth"
+        elif character in ")]}":
+            depth = max(0, depth - 1)
+    if _DIGITS.search(answer):
+        return "digits"
+    if "^" not in answer and "**" not in answer and "!" not in answer and "binom" not in answer:
+        return None
+    try:
+        _Estimate(answer).total()
+    except _TooLarge as error:
+        return str(error)
+    except RecursionError:
+        return "depth"
+    return None
+
+
+class _Estimate:
+    """Upper estimates of log10 of the absolute value of each part; symbols and functions count as 2."""
+
+    def __init__(self, text: str) -> None:
+        self._tokens = [match.group() for match in _TOKEN.finditer(_SPACING.sub(" ", text))]
+        self._at = 0
+
+    def total(self) -> float:
+        """The whole text; brackets that close too early are passed over."""
+        total = 0.0
+        while self._at < len(self._tokens):
+            total += self._run(None)
+            self._at += 1
+        return total
+
+    def _run(self, end: str | None) -> float:
+        """Everything up to `end`, as if it were one product: larger than any sum of its parts."""
+        total = 0.0
+        while self._at < len(self._tokens) and self._tokens[self._at] != end and self._tokens[self._at] not in ")]}":
+            total += self._powers()
+        return total
+
+    def _powers(self) -> float:
+        base = self._factorials(self._atom())
+        if self._at < len(self._tokens) and self._tokens[self._at] in ("^", "**"):
+            self._at += 1
+            exponent = self._powers() if self._at < len(self._tokens) else 0.0
+            return self._factorials(_limited(max(base, _TWO) * 10 ** min(exponent, _HUGE)))
+        return base
+
+    def _factorials(self, value: float) -> float:
+        while self._at < len(self._tokens) and self._tokens[self._at] == "!":
+            self._at += 1
+            n = 10 ** min(value, _HUGE)
+            value = _limited(n * max(math.log10(max(n, 1.0)), 1.0) if n > 20 else math.lgamma(n + 1) / math.log(10))
+        return value
+
+    def _atom(self) -> float:
+        token = self._tokens[self._at]
+        self._at += 1
+        if token in _OPEN:
+            value = self._run(_OPEN[token])
+            self._at += 1
+            return value
+        if token in _BINOMIALS:
+            return self._binomial()
+        if token in _WITH_LIMITS:
+            return self._with_limits()
+        if token[0].isdigit() and token.isascii():
+            return math.log10(max(float(token[:300]), 1.0)) if len(token) <= 300 else float(len(token))
+        return 0.0 if token in "+-*/=<>|_.;:&\\" else _TWO
+
+    def _with_limits(self) -> float:
+        while self._at + 1 < len(self._tokens) and self._tokens[self._at] in ("_", "^"):
+            self._at += 1
+            self._atom()
+        return _TWO
+
+    def _binomial(self) -> float:
+        upper = self._atom() if self._at < len(self._tokens) else 0.0
+        if self._at < len(self._tokens):
+            self._atom()
+        return _limited(_TWO * 10 ** min(upper, _HUGE))
+
+
+def _limited(digits: float) -> float:
+    if digits > LIMITS["magnitude"]:
+        raise _TooLarge("magnitude")
+    return digits

@@ -1,0 +1,97 @@
+"""The fast layers: what each decides, and what it leaves to math-verify."""
+
+import pytest
+
+from laser_verl.scoring.answers import normalise
+from laser_verl.scoring.layers import compare
+
+
+@pytest.mark.parametrize(
+    ("gold", "answer", "layer"),
+    [
+        ("yes", "yes", "text"),
+        (r"\left( \dfrac12 \right)", r"(\frac{1}{2})", "text"),
+        ("A", r"\textbf{(A)}", "text"),
+        ("(1,2)", "( 1 , 2 )", "text"),
+        ("0.5", "0.50", "number"),
+        ("7", "7.0", "number"),
+        ("+3", "3", "number"),
+        ("0.1", r"\frac{1}{10}", "number"),
+        ("1234", "1,234", "number"),
+        ("1234", "1{,}234.0", "number"),
+        ("50%", r"\frac12", "number"),
+        ("50", r"50\%", "number"),
+        ("100%", "1", "number"),
+        (r"\$12", r"12.00\text{ dollars}", "number"),
+        ("45", r"45^\circ", "number"),
+        ("2.5", r"2\frac{1}{2}", "number"),
+        ("5", "x = 5", "number"),
+        ("n=5", "5", "number"),
+        ("8", "2^3", "number"),
+        (r"2\sqrt{2}", r"\sqrt{8}", "expression"),
+        (r"\frac{\sqrt{2}}{2}", r"\frac{1}{\sqrt2}", "expression"),
+        (r"\sqrt{2}-1", r"\frac{1}{1+\sqrt{2}}", "expression"),
+        (r"\frac{\pi}{2}", r"\pi/2", "expression"),
+        ("x^2-1", "(x+1)(x-1)", "expression"),
+        ("X+1", "1+x", "expression"),
+        (r"\{1, 2\}", "2, 1", "structure"),
+        (r"(1, \frac12)", "(1.0, 0.5)", "structure"),
+        (r"1 \text{ or } -1", r"\{-1, 1\}", "structure"),
+        (r"(-\infty, \frac{6}{2}]", r"(-\infty, 3]", "structure"),
+        ("7", "{7}".replace("{", r"\{").replace("}", r"\}"), "structure"),
+    ],
+)
+def test_equal(gold: str, answer: str, layer: str) -> None:
+    assert compare(normalise(gold), normalise(answer)) == (True, layer)
+
+
+@pytest.mark.parametrize(
+    ("gold", "answer", "layer"),
+    [
+        ("A", "B", "text"),
+        ("7", "A", "expression"),
+        ("7", "8", "number"),
+        ("1/3", "0.34", "number"),
+        ("0.1", "0.100002", "number"),  # 2e-6 apart: no rounding to 6 places joins them
+        ("50%", "0.6", "number"),
+        (r"\sqrt{2}", "1.41", "expression"),
+        (r"\sqrt{2}", r"\sqrt{3}", "expression"),
+        ("3", r"\pi", "expression"),
+        ("x+1", "x+2", "expression"),
+        ("7", "7, 8", "structure"),
+        ("(1, 2)", "(2, 1)", "structure"),
+        ("[0, 1)", "(0, 1]", "structure"),
+        ("(1, 2)", "(1, 2, 3)", "structure"),
+        (r"\{1, 2\}", r"\{1, 3\}", "structure"),
+    ],
+)
+def test_different(gold: str, answer: str, layer: str) -> None:
+    assert compare(normalise(gold), normalise(answer)) == (False, layer)
+
+
+@pytest.mark.parametrize(
+    ("gold", "answer"),
+    [
+        ("0.1", "0.1000001"),  # 1e-7 apart: math-verify rounds both to 0.1
+        ("1/3", "0.33333333"),
+        (r"\sqrt{2}", "1.414213562"),
+        ("5", "2(3)"),  # math-verify adds a number to the number before it
+        ("7", "7 cm"),
+        ("7", "8 = 7"),
+        ("f(2)=5", "5"),
+        ("x", "2x-x"),
+        ("1234", "(1,234)"),
+        ("(1, 2)", "1, 2"),
+        ("[2, 2]", "2"),
+        (r"x\%", "x"),
+        (r"\sin x", r"\cos x"),
+        ("0.5x", r"\frac{x}{2}"),
+        ("\u0664", "4"),  # Arabic digit four
+        ("1" * 40, "2" * 40),
+        ("7", "x^{2^{99}}"),
+        ("7", "(" * 150),
+        ("7", ""),
+    ],
+)
+def test_left_to_math_verify(gold: str, answer: str) -> None:
+    assert compare(normalise(gold), normalise(answer)) is None
