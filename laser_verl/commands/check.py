@@ -62,6 +62,8 @@ def _as_lines(report: Report) -> Iterator[str]:
     yield _line("model", active["model"])
     if "think_tags" in active:
         yield _line("think tags", active["think_tags"])
+    if active.get("scorers"):
+        yield _line("scorers", _pairs(active["scorers"]))
     if "custom_reward_function" in active:
         yield _line("scored by", active["custom_reward_function"])
     if active["method"]:

@@ -67,11 +67,11 @@ class Scorer:
         if repetition not in REPETITION:
             raise ValueError(f"repetition={repetition!r} is unknown; known: {REPETITION}")
         self._thinking = thinking
-        self._is_repetitive = loops.is_repetitive
+        self.is_repetitive = loops.is_repetitive
         if repetition == "released_code":
             from laser_verl.scoring.released_loops import is_repetitive_as_released
 
-            self._is_repetitive = is_repetitive_as_released
+            self.is_repetitive = is_repetitive_as_released
         self._pool = MathPool(num_workers, timeout_seconds)
         self._judged = CachedJudge(self._pool)
 
@@ -148,7 +148,7 @@ class Scorer:
         judge: Judge | None,
     ) -> _Draft:
         parsed = formats.parse(response, self._thinking, prompt_opens_think)
-        repetitive = self._is_repetitive(loops.word_ids(response) if token_ids is None else token_ids)
+        repetitive = self.is_repetitive(loops.word_ids(response) if token_ids is None else token_ids)
         answer = "" if parsed.answer is None else normalise(parsed.answer)
         status: Status | None
         if not answer:

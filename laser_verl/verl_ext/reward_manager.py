@@ -24,7 +24,6 @@ from laser_verl.core.framework import Method, method_names
 from laser_verl.core.rollouts import Rollouts
 from laser_verl.scoring import LAYERS, STATUSES, Scorer
 from laser_verl.scoring.formats import prompt_opens_think
-from laser_verl.scoring.loops import is_repetitive
 from laser_verl.scoring.tasks import Judge
 from laser_verl.verl_ext.compat import all_or_nothing
 from laser_verl.verl_ext.reward_row import (
@@ -184,7 +183,8 @@ class LengthRewardManager(RewardManagerBase):
             if inspect.isawaitable(result):
                 result = await result
         milliseconds = (time.perf_counter() - begun) * 1000
-        loops = await self.loop.run_in_executor(None, is_repetitive, np.asarray(response.ids, dtype=np.int64))
+        ids = np.asarray(response.ids, dtype=np.int64)
+        loops = await self.loop.run_in_executor(None, self.scorer.is_repetitive, ids)
         verdict = read_custom_result(result, self.settings.verification.correct_at, name)
         return verdict | {"repetitive": float(loops), "score_milliseconds": milliseconds}
 

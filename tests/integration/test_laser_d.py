@@ -86,6 +86,18 @@ def test_validation_reports_accuracy_and_length_and_is_not_shaped(unbroken: Run)
         assert metrics[f"val-aux/{source}/reward/mean@1"] <= accuracy - 0.5 * (1 - accuracy) + 1e-6
 
 
+def test_every_step_says_how_it_was_scored(unbroken: Run) -> None:
+    assert not [name for name in unbroken.metrics()[0] if "score_layer" in name or "score_status" in name]
+    for step in (1, 2, 3, 4):
+        metrics = unbroken.metrics()[step]
+        for kind in ("status", "layer"):
+            fractions = {name: v for name, v in metrics.items() if name.startswith(f"laser/scoring/{kind}_frac/")}
+            assert sum(fractions.values()) == pytest.approx(1.0)
+        assert metrics["laser/scoring/status_frac/equal"] == pytest.approx(metrics["laser/answer_correct_frac"])
+        assert metrics["laser/scoring/layer_frac/text"] > 0.5  # its answers are letters
+        assert 0.0 < metrics["laser/scoring/milliseconds/mean"] <= metrics["laser/scoring/milliseconds/p99"]
+
+
 def test_vllm_samples_from_the_weights_just_trained(unbroken: Run) -> None:
     for step in (1, 2, 3, 4):
         metrics = unbroken.metrics()[step]

@@ -1,11 +1,18 @@
 """The scorer's worker processes end with the process that started them."""
 
+import os
+import resource
+import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
+from laser_verl.scoring import Scorer
 from tests.unit.test_scorer import is_alive, wait_until, workers_of
 
 pytestmark = pytest.mark.integration
@@ -43,3 +50,40 @@ def test_no_worker_outlives_its_parent(kill: bool) -> None:
     parent.stdout.close()
     # The stuck one ends by its own alarm: 2 s limit + 2 s grace. After an orderly exit nothing is left at once.
     assert wait_until(lambda: not any(map(is_alive, workers)), 10.0 if kill else 1.0)
+
+
+@pytest.fixture
+def scorer() -> Iterator[Scorer]:
+    scorer = Scorer(thinking="boxed", timeout_seconds=60.0, num_workers=1)
+    yield scorer
+    scorer.close()
+
+
+def test_a_worker_out_of_memory_costs_a_second_try(scorer: Scorer) -> None:
+    assert scorer.score(r"\boxed{\sin x}", "x").status == "different"
+    (worker,) = workers_of(os.getpid())
+    pages = int(Path(f"/proc/{worker}/statm").read_text().split()[0])
+    limit = pages * resource.getpagesize() + (1 << 19)
+    resource.prlimit(worker, resource.RLIMIT_AS, (limit, limit))
+    matrix = r"\begin{pmatrix} %d & x \\ 2 & \cos x \end{pmatrix}^2"
+    answers = [rf"\boxed{{\tan({i}x) + {matrix % i}}}" for i in range(8)]
+    assert {scorer.score(answer, r"\sin x").status for answer in answers} <= {"different", "unparseable"}
+    assert scorer.score(r"\boxed{\cos x}", r"\sin(\frac{\pi}{2}-x)").status == "equal"
+    assert workers_of(os.getpid()) != [worker]
+
+
+def test_an_answer_whose_worker_dies_twice_is_an_error_and_not_tried_again(scorer: Scorer) -> None:
+    slow = r"\boxed{\sum_{k=1}^{99999} \sin(k^2)}"
+    assert scorer.score(r"\boxed{\sin x}", "x").status == "different"
+    with ThreadPoolExecutor(1) as threads:
+        verdict = threads.submit(scorer.score, slow, "7")
+        for _ in range(8):  # what hits a worker that still starts does not count
+            time.sleep(3)
+            if verdict.done():
+                break
+            for pid in workers_of(os.getpid()):
+                os.kill(pid, signal.SIGKILL)
+        assert verdict.result(1).status == "error"
+    again = scorer.score(slow, "7")
+    assert (again.status, again.layer) == ("error", "cache")
+    assert scorer.score(r"\boxed{\cos x}", r"\sin(\frac{\pi}{2}-x)").status == "equal"

@@ -38,7 +38,7 @@ def test_what_is_read_is_a_letter_or_a_number_of_its_digits(text: str) -> None:
 
 @given(INTEGERS, st.integers(0, 20))
 def test_a_decimal_is_read_as_the_decimal_module_reads_it(digits: int, places: int) -> None:
-    decimal = Decimal(digits).scaleb(-places)
+    decimal = Decimal(f"{digits}E-{places}")  # exact; arithmetic would round to 28 digits
     for text in (f"{decimal:f}", f"{digits}e-{places}", rf"{digits}\times10^{{-{places}}}", f"{digits}/{10**places}"):
         number = read_number(text)
         assert number is not None, text

@@ -268,7 +268,7 @@ def test_an_entry_is_a_name_or_a_mapping() -> None:
         ({"scorer": "numeric", "absolute_tolerance": None}, "absolute_tolerance=None must be"),
         ({"path": "", "name": "score"}, "physics.path='' must be a text"),
         ({"path": "judge.py", "name": 3}, "physics.name=3 must be a text"),
-        ({"path": "judge.py", "nam": "score"}, "physics.nam is unknown; known: path, name; did you mean 'name'?"),
+        ({"path": "judge.py", "names": "score"}, "physics.names is unknown; known: path, name; did you mean 'name'?"),
     ],
 )
 def test_wrong_entries_say_what_is_wrong(entry: object, message: str) -> None:
