@@ -3,7 +3,6 @@
 import json
 import os
 import random
-import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -71,7 +70,7 @@ def responses(seed: int) -> Iterator[tuple[str, str | list[str]]]:
 @pytest.mark.parametrize(
     "number", [1_000, pytest.param(20_000, marks=[pytest.mark.slow, pytest.mark.timeout(1200)])], ids=str
 )
-def test_mutated_answers_are_judged_in_time(number: int) -> None:
+def test_mutated_answers_are_judged_in_time(number: int, capsys: pytest.CaptureFixture[str]) -> None:
     before = set(workers_of(os.getpid()))
     scorer = Scorer(timeout_seconds=LIMIT, num_workers=2)
 
@@ -90,15 +89,13 @@ def test_mutated_answers_are_judged_in_time(number: int) -> None:
                 assert verdict.status in STATUSES
                 statuses[verdict.status] += 1
                 slowest = max(slowest, (seconds, response[:200]))
-            resident.append(resident_megabytes())
+            resident.append(round(resident_megabytes()))
             assert len(set(workers_of(os.getpid())) - before) <= 4  # two at work, and those in waiting
     mine = set(workers_of(os.getpid())) - before
     scorer.close()
-    sys.stdout.write(
-        f"{number} in {time.perf_counter() - begun:.0f} s: {dict(statuses)}; slowest {slowest[0]:.2f} s, "
-        f"{slowest[1]!a}; "
-        f"resident after each quarter: {[round(megabytes) for megabytes in resident]} MB\n"
-    )
+    with capsys.disabled():
+        print(f"\n  {number} in {time.perf_counter() - begun:.0f} s: {dict(statuses)}")
+        print(f"  slowest {slowest[0]:.2f} s: {slowest[1]!a}; resident MB after each quarter: {resident}")
     assert slowest[0] < LIMIT + SLACK, slowest
     assert resident[-1] - resident[0] < MEGABYTES
     assert statuses["error"] == 0

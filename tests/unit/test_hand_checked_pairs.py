@@ -6,7 +6,6 @@ the scorer deliberately differs from math-verify; and why, where any two of thes
 """
 
 import json
-import sys
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -28,8 +27,11 @@ def scorer() -> Iterator[Scorer]:
     scorer.close()
 
 
-def test_the_verdict_is_the_one_of_math_verify_or_the_reason_is_given(scorer: Scorer) -> None:
-    unexplained, layers = [], Counter()
+def test_the_verdict_is_the_one_of_math_verify_or_the_reason_is_given(
+    scorer: Scorer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    unexplained: list[tuple[str, ...]] = []
+    layers: Counter[str] = Counter()
     for pair in PAIRS:
         verdict = scorer.score(rf"<think> a </think> \boxed{{{pair['answer']}}}", pair["gold"])
         layers[verdict.layer] += 1
@@ -37,10 +39,10 @@ def test_the_verdict_is_the_one_of_math_verify_or_the_reason_is_given(scorer: Sc
             unexplained.append((pair["gold"], pair["answer"], verdict.status, verdict.layer))
     deliberate = sum("ours" in pair for pair in PAIRS)
     as_by_hand = sum(pair["equal"] == pair.get("ours", pair["math_verify"]) for pair in PAIRS)
-    sys.stdout.write(
-        f"{len(PAIRS)} pairs: {len(PAIRS) - deliberate - len(unexplained)} as math-verify, {deliberate} deliberately "
-        f"not, {len(unexplained)} unexplained; {as_by_hand} as by hand; layers {dict(layers)}\n"
-    )
+    agreements = len(PAIRS) - deliberate - len(unexplained)
+    with capsys.disabled():
+        print(f"\n  {len(PAIRS)} pairs: {agreements} as math-verify, {deliberate} deliberately not,")
+        print(f"  {len(unexplained)} unexplained; {as_by_hand} as by hand; layers {dict(layers)}")
     assert unexplained == []
 
 

@@ -50,7 +50,7 @@ def _wrong(
     return [
         Hostile(f"{name} {number}", boxed(answer), gold, statuses, False, seconds)
         for number, answer in enumerate(answers, 1)
-    ]  # fmt: skip
+    ]
 
 
 # fmt: off
@@ -194,11 +194,7 @@ def texts() -> Iterator[Hostile]:
 def cheats() -> Iterator[Hostile]:
     """Answers that contain the gold without giving it."""
     yield from _wrong("list", LISTS, SLOW, JUDGED)
-    yield from _wrong("hedge", HEDGES, NOT_EQUAL, JUDGED)
-    halves = [
-        rf"\frac{{1}}{{2}}{tail}"
-        for tail in (", 3", r" \text{ or } 3", " or 3", "; 3", r" \frac{1}{3}", r"\text{ or 3}")
-    ]
+    halves = [rf"\frac{{1}}{{2}}{tail}" for tail in (", 3", r" \text{ or } 3", " or 3", "; 3", r" \frac{1}{3}")]
     yield from _wrong("appended", halves, NOT_EQUAL, JUDGED, gold=r"\frac{1}{2}")
     letters = [
         "A, B, C, D",
@@ -218,9 +214,16 @@ def cheats() -> Iterator[Hostile]:
         yield Hostile(name, text, "7", ("different",), False, SCAN)
 
 
-CHEATS: list[Hostile] = list(cheats())
+def hedges() -> Iterator[Hostile]:
+    """Answers with something behind the gold that math-verify does not look at."""
+    yield from _wrong("hedge", HEDGES, NOT_EQUAL, JUDGED)
+    halves = [r"\frac{1}{2}\text{ or 3}", r"\frac{1}{2} \mathrm{, 3}"]
+    yield from _wrong("hedged fraction", halves, NOT_EQUAL, JUDGED, gold=r"\frac{1}{2}")
 
-RESPONSES: list[Hostile] = [*resources(), *texts(), *CHEATS]
+
+GROUPS: dict[str, list[Hostile]] = {group.__name__: list(group()) for group in (resources, texts, cheats, hedges)}
+
+RESPONSES: list[Hostile] = [item for group in GROUPS.values() for item in group]
 
 
 def main() -> None:

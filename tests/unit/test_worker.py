@@ -1,0 +1,74 @@
+"""What runs inside the math-verify process: its shortcuts change no verdict."""
+
+from collections.abc import Callable, Sequence
+
+import pytest
+
+from laser_verl.scoring.worker import are_surely_apart, load_judge
+
+Judge = Callable[[Sequence[str], str], str]
+
+
+@pytest.fixture(scope="module")
+def judge() -> Judge:
+    return load_judge()
+
+
+@pytest.mark.parametrize(
+    ("gold", "answer", "status"),
+    [
+        ("x^2+3x+7", "(x+1)^2+x+6", "equal"),  # ANTLR's fast prediction fails here, the full one does not
+        (r"\sin(2x)", r"2\sin x\cos x", "equal"),
+        (r"\sin(2x)", r"\sin x\cos x", "different"),
+        (r"\frac{x+1}{x-1}", r"1+\frac{2}{x-1}", "equal"),
+        (r"\ln 8", r"3\ln 2", "equal"),
+        (r"\sqrt[3]{2}", "1.259921", "equal"),  # rounded to 6 places
+        (r"\sqrt[3]{2}", "1.2599", "different"),
+        ("x", "x=x", "equal"),
+        ("x>3", "3<x", "equal"),
+        (r"x \in (0, 1)", "(0, 1)", "equal"),
+        (r"\begin{pmatrix} 1 & 2 \end{pmatrix}", r"\begin{pmatrix} 1 & 3 \end{pmatrix}", "different"),
+        ("50%", r"\frac{1}{2}", "equal"),
+        ("7", r"so \frac{1}{2} of 7@", "unparseable"),
+        (r"\frac{1}{2}", r"@ \frac{1}{2} @", "unparseable"),  # nothing is picked out of what cannot be read
+        ("7", "", "unparseable"),
+    ],
+)
+def test_verdicts(judge: Judge, gold: str, answer: str, status: str) -> None:
+    assert judge([gold], answer) == status
+
+
+def test_any_of_several_golds_will_do(judge: Judge) -> None:
+    assert judge([r"\cos x", r"\sin x", "7)"], r"\cos(\frac{\pi}{2}-x)") == "equal"
+
+
+def test_without_golds_it_says_whether_the_answer_can_be_read(judge: Judge) -> None:
+    assert judge([], r"\sin x") == "different"
+    assert judge([], "7)") == "unparseable"
+
+
+@pytest.mark.parametrize(
+    ("gold", "answer", "apart"),
+    [
+        (r"\sin x", r"2\sin x", True),
+        (r"\sqrt[3]{2}", r"\sqrt[3]{3}", True),
+        (r"\sin x", r"\cos(\pi/2-x)", False),
+        ("x", r"2\sin x", False),  # a bare symbol is compared by name
+        (r"\sqrt[3]{2}", "1.2599", False),  # a decimal is rounded
+        ("50%", "51", False),
+        ("x=1", "x=2", False),
+        ("(1,2)", "(1,3)", False),
+        (r"\begin{pmatrix} 1 \end{pmatrix}", r"\begin{pmatrix} 2 \end{pmatrix}", False),
+        (r"\ln(-1)", r"\ln(-2)", True),
+        ("0", r"\sin \pi", False),
+        (r"e^{40}+1-e^{40}", "1", False),
+        (r"10^{-9}", r"2 \cdot 10^{-9}", False),
+    ],
+)
+def test_only_plain_expressions_are_called_apart(gold: str, answer: str, apart: bool) -> None:
+    from math_verify import parse
+
+    from laser_verl.scoring.worker import as_latex
+
+    assert are_surely_apart(parse(as_latex(gold)), parse(as_latex(answer))) is apart
+    assert not are_surely_apart([], parse(as_latex(answer)))
