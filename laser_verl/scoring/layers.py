@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from fractions import Fraction
 from typing import Final
 
+from laser_verl.scoring.hedges import is_hedged
 from laser_verl.scoring.readings import Assignment, Collection, Reading, Scalar, Word, plain, read
 from laser_verl.scoring.verdict import Layer
 
@@ -29,6 +30,8 @@ def compare(gold: str, answer: str) -> tuple[bool, Layer] | None:
     """
     if gold == answer or plain(gold) == plain(answer):
         return True, "text"
+    if is_hedged(gold, answer):
+        return False, "text"
     ours, theirs = read(gold), read(answer)
     if ours is None or theirs is None:
         return None

@@ -24,7 +24,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-MIN_TOKENS: Final = 128
+MIN_TOKENS: Final = 140
 MIN_COPIES: Final = 3.5
 MIN_EXACT_TOKENS: Final = 64
 MIN_EXACT_COPIES: Final = 4
@@ -38,7 +38,7 @@ _RUN: Final = 6
 _SEED: Final = 16
 _MAX_PERIODS: Final = 3
 # Uncovered tokens weigh this many covered ones in the choice of the part that loops: 6 of 7 are covered.
-_DENSITY: Final = 6
+_DENSITY: Final = 5
 
 _ODD: Final = np.uint64(0x9E3779B97F4A7C15)
 _SHIFT: Final = np.uint64(29)
@@ -177,12 +177,14 @@ class _Runs:
 # Loops
 
 
-def _covered(starts: Flags, size: int) -> Flags:
-    """Tokens that lie in a run of 6 [size], given the starts of the runs [size − 5]."""
-    covered = np.zeros(size, dtype=bool)
+def _covered(starts: Flags, length: int, size: int) -> Flags:
+    """Tokens that lie in a run [size], given which tokens start one of `length` tokens."""
+    covered, width = np.zeros(size, dtype=bool), 1
     covered[: len(starts)] = starts
-    for step in (1, 2, 2):
+    while width < length:
+        step = min(width, length - width)
         covered[step:] |= covered[:-step].copy()
+        width += step
     return covered
 
 
@@ -200,10 +202,8 @@ def _has_loop(ids: Integers, seeds: NDArray[np.int64]) -> bool:
     repeats = np.flatnonzero((seeds > 0) & (seeds <= place))
     starts = np.zeros(len(ids), dtype=bool)
     starts[repeats] = starts[repeats - seeds[repeats]] = True
-    for step in (1, 2, 4, 8):
-        starts[step:] |= starts[:-step].copy()
     # Seeds are torn by edits: here every second token is enough.
-    if _dominating(starts, 1, MIN_EXACT_TOKENS) is None:
+    if _dominating(_covered(starts, _SEED, len(ids)), 1, MIN_EXACT_TOKENS) is None:
         return False
     runs = _Runs.of(ids)
     return any(_loops_with(ids, runs, period) for period in _periods(seeds[repeats], len(ids)))
@@ -240,12 +240,12 @@ def _loops_with(ids: Integers, runs: _Runs, period: int) -> bool:
     copies[runs.order[found]] = True
     block = copies.copy()
     block[source[found]] = True
-    part = _dominating(_covered(block, len(ids)), _DENSITY, least)
+    part = _dominating(_covered(block, _RUN, len(ids)), _DENSITY, least)
     if part is None:
         return False
     own = _one_block(runs, copies, block, period, *part)
     copies &= own
-    part = _dominating(_covered(block & own, len(ids)), _DENSITY, least)
+    part = _dominating(_covered(block & own, _RUN, len(ids)), _DENSITY, least)
     if part is None:
         return False
     start, end = part
@@ -272,11 +272,12 @@ def _one_block(runs: _Runs, copies: Flags, block: Flags, period: int, start: int
 
 
 # Enumerations
+_SH=.4
+_CP=.5
+_BR=4
 
 
-def _enumerates(
-    ids: Integers, runs: _Runs, inside: Flags, breaks: NDArray[np.int64], period: int, start: int
-) -> bool:
+def _enumerates(ids: Integers, runs: _Runs, inside: Flags, breaks: NDArray[np.int64], period: int, start: int) -> bool:
     """Whether the copies differ mostly where they always do: at a counter, in a column of a table.
 
     Args:
@@ -293,7 +294,7 @@ def _enumerates(
     if len(breaks) < 2:
         return False
     doubtful = _often_broken(ids, inside, breaks, start) | ~_back_to_normal(ids, runs, breaks, period)
-    return int(doubtful.sum()) >= max(2, 0.4 * len(breaks))
+    return int(doubtful.sum()) >= max(2, _SH * len(breaks), _CP * len(inside) / period)
 
 
 def _often_broken(ids: Integers, inside: Flags, breaks: NDArray[np.int64], start: int) -> Flags:
@@ -303,7 +304,7 @@ def _often_broken(ids: Integers, inside: Flags, breaks: NDArray[np.int64], start
     at_break = before[breaks - start]
     broken = np.bincount(at_break, minlength=1 << 16)
     passed = np.bincount(before[: len(inside) - 1][inside[:-1]], minlength=1 << 16)
-    return ((broken >= 3) & (4 * broken >= passed))[at_break]
+    return ((broken >= 3) & (_BR * broken >= passed))[at_break]
 
 
 def _back_to_normal(ids: Integers, runs: _Runs, breaks: NDArray[np.int64], period: int) -> Flags:

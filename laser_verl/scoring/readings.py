@@ -71,7 +71,7 @@ _SIMPLER: Final = (
 )
 
 _STYLES: Final = r"\\(?:text|textbf|textit|textrm|mathrm|mathbf|mathit)"
-_WORD = re.compile(rf"{_STYLES}\{{ *\(?([a-zA-Z]+)\)? *\}}|\(?([a-zA-Z])\)?")
+_WORD = re.compile(rf"{_STYLES}\{{ *(?:\(([a-zA-Z]+)\)|([a-zA-Z]+)) *\}}|\(([a-zA-Z])\)|([a-zA-Z])")
 _UNIT = re.compile(rf"(?:{_STYLES}|\\mbox)\{{[ ~]*([a-zA-Z. /]*)\}} *(?:\^[0-9]|\^\{{[0-9]\}})?$")
 _DEGREES = re.compile(r"(?<=[0-9]) *\^ *(?:\\circ|\{ *\\circ *\})$")
 _NUMBER = re.compile(r"([+-]?) *([0-9]{1,3}(?:,[0-9]{3})+|[0-9]+)(\.[0-9]+)? *(\\?%)?")
@@ -114,7 +114,7 @@ def read(text: str) -> Reading | None:
         return None
     word = _WORD.fullmatch(text)
     if word:
-        return Word((word.group(1) or word.group(2)).lower())
+        return Word(next(filter(None, word.groups())).lower())
     assignment = _ASSIGNMENT.fullmatch(text)
     if assignment:
         value = None if _THOUSANDS.search(assignment.group(3)) else _scalar(assignment.group(3))

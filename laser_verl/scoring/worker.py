@@ -10,6 +10,7 @@ import os
 import resource
 import signal
 import sys
+import warnings
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any
@@ -87,20 +88,24 @@ def _parse_in_two_stages() -> None:
     fast on symbolic answers.
     """
     from antlr4 import PredictionMode  # type: ignore[import-untyped]
-    from latex2sympy2_extended.antlr_parser import PSParser  # type: ignore[import-untyped]
+    from latex2sympy2_extended.latex2sympy2 import _Latex2Sympy  # type: ignore[import-untyped]
 
-    full = PSParser.math
+    create_parser, parse = _Latex2Sympy.create_parser, _Latex2Sympy.parse
 
-    def math(self: Any) -> Any:
-        self._interp.predictionMode = PredictionMode.SLL
+    def create_in_mode(self: Any, latex: str) -> Any:
+        parser = create_parser(self, latex)
+        parser._interp.predictionMode = self._mode
+        return parser
+
+    def parse_twice(self: Any, latex: str) -> Any:
+        self._mode = PredictionMode.SLL
         try:
-            return full(self)
+            return parse(self, latex)
         except Exception:
-            self.reset()
-            self._interp.predictionMode = PredictionMode.LL
-            return full(self)
+            self._mode = PredictionMode.LL
+            return parse(self, latex)
 
-    PSParser.math = math
+    _Latex2Sympy.create_parser, _Latex2Sympy.parse = create_in_mode, parse_twice
 
 
 def are_surely_apart(gold: Sequence[Any], answer: Sequence[Any]) -> bool:
@@ -149,6 +154,7 @@ def main(timeout_seconds: float) -> None:
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # no one left to reply to: end without a traceback
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
     logging.disable(logging.CRITICAL)  # math-verify warns about every text it cannot read
+    warnings.simplefilter("ignore")  # and so does sympy
     judge = load_judge()
     print(json.dumps("ready"), file=replies, flush=True)
     for line in sys.stdin.buffer:

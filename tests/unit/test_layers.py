@@ -3,6 +3,7 @@
 import pytest
 
 from laser_verl.scoring.answers import normalise
+from laser_verl.scoring.hedges import is_hedged
 from laser_verl.scoring.layers import compare
 
 
@@ -70,6 +71,30 @@ def test_different(gold: str, answer: str, layer: str) -> None:
 
 
 @pytest.mark.parametrize(
+    "answer",
+    [
+        *(r"7\text{ or 8}", r"7\text{, 8, 9}", r"7 \text{ (or 8)}", r"7\mbox{ and more}", r"7\mathrm{8}"),
+        *("7_{8, 9}", r"7,\ldots", "8=7", "x = 8 = 7", r"\frac{1}{2}=7", r"7 \approx 8", "7, 8"),
+    ],
+)
+def test_a_second_answer_is_no_answer(answer: str) -> None:
+    compared = compare("7", normalise(answer))
+    assert compared is not None
+    assert not compared[0]
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        *(r"7\text{ m/s}^2", r"7\text{ m s}^{-1}", r"7\,\mathrm{m/s^2}", r"7\text{ cm2}", r"7\text{ organs}"),
+        *("x = 7", "7 = 7.0", r"\frac{22}{7} \approx 3.14", "x_1 = 7"),
+    ],
+)
+def test_units_and_equal_sides_are_no_second_answer(answer: str) -> None:
+    assert not is_hedged("7", normalise(answer))
+
+
+@pytest.mark.parametrize(
     ("gold", "answer"),
     [
         ("0.1", "0.1000001"),  # 1e-7 apart: math-verify rounds both to 0.1
@@ -77,8 +102,10 @@ def test_different(gold: str, answer: str, layer: str) -> None:
         (r"\sqrt{2}", "1.414213562"),
         ("5", "2(3)"),  # math-verify adds a number to the number before it
         ("7", "7 cm"),
-        ("7", "8 = 7"),
         ("f(2)=5", "5"),
+        ("7", "7 = 7"),
+        ("7", r"7 \approx 7.001"),
+        ("9.8", r"9.8\text{ m s}^{-2}\text{ }"),
         ("x", "2x-x"),
         ("1234", "(1,234)"),
         ("(1, 2)", "1, 2"),

@@ -32,6 +32,8 @@ def judge() -> Judge:
         ("7", r"so \frac{1}{2} of 7@", "unparseable"),
         (r"\frac{1}{2}", r"@ \frac{1}{2} @", "unparseable"),  # nothing is picked out of what cannot be read
         ("7", "", "unparseable"),
+        ("7", r"7\}", "unparseable"),  # no character is passed over because the parser starts anew
+        ("12", r"12~\text{hours}", "unparseable"),
     ],
 )
 def test_verdicts(judge: Judge, gold: str, answer: str, status: str) -> None:

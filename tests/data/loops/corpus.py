@@ -42,16 +42,18 @@ def words(text: str) -> Tokens:
 
 
 def pieces(text: str) -> Tokens:
-    r"""Runs of word characters, and every other character by itself: a stand-in for a tokenizer's pieces."""
-    seen: dict[str, int] = {}
-    return np.array([seen.setdefault(piece, len(seen)) for piece in re.findall(r"\w+|\W", text)], dtype=np.int64)
+    r"""Runs of word characters, and runs of one other character: a stand-in for the pieces of a tokenizer."""
+    return np.array(word_ids_of(re.finditer(r"\w+|(\W)\1*", text)), dtype=np.int64)
 
 
 def digits(text: str) -> Tokens:
-    r"""As `pieces`, but one token a digit, as many tokenizers have it; a word takes its space along."""
+    r"""As `pieces`, but one token a digit, and a word takes its space along, as many tokenizers have it."""
+    return np.array(word_ids_of(re.finditer(r" ?[^\W\d]+|\d|(\W)\1*", text)), dtype=np.int64)
+
+
+def word_ids_of(found: Iterator[re.Match[str]]) -> list[int]:
     seen: dict[str, int] = {}
-    found = re.findall(r" ?[^\W\d]+|\d|\W", text)
-    return np.array([seen.setdefault(piece, len(seen)) for piece in found], dtype=np.int64)
+    return [seen.setdefault(match[0], len(seen)) for match in found]
 
 
 SPLITS: dict[str, Callable[[str], Tokens]] = {"words": words, "pieces": pieces, "digits": digits}
@@ -242,7 +244,7 @@ def ordinary(size: int, seed: int) -> Iterator[tuple[str, str, Tokens]]:
 def loops(size: int, seed: int) -> Iterator[Loop]:
     """Draw looping responses: an ordinary beginning, then a block over and over, then perhaps a shorter other text.
 
-    Periods are spread over 1 to 500 tokens. A loop has four copies of the block and 150 tokens at least; its last copy
+    Periods are spread over 1 to 500 tokens. A loop has four copies of the block and 160 tokens at least; its last copy
     is cut anywhere.
     """
     draw = random.Random(seed)
@@ -250,7 +252,7 @@ def loops(size: int, seed: int) -> Iterator[Loop]:
         period = 1 + number * 7 % 20 if number % 5 == 0 else 1 + number * 37 % 500
         edits = draw.choice(EDITS)
         block = _slice(draw, period)
-        least = max(150, 4 * period)
+        least = max(160, 4 * period)
         length = round(least * exp(draw.random() ** 2 * log(LONGEST / 2 / least)))
         looped = _edited(draw, np.resize(block, length), edits)
         after = draw.choice([0, 0, draw.randint(1, 2), draw.randint(1, int(0.9 * length))])
