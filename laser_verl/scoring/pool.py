@@ -18,9 +18,13 @@ from pathlib import Path
 from typing import Any
 
 from laser_verl.scoring.verdict import Status
+from laser_verl.scoring.worker import DIED
 
 # Importing sympy on a cold, busy disk can take a minute; this limit only catches an environment that never gets there.
 START_SECONDS = 300.0
+
+# What a worker may take to notice that it has reached the limit.
+GRACE_SECONDS = 2.0
 
 # A process whose standard output is closed has ended, or is about to.
 KILL_SECONDS = 5.0
@@ -67,12 +71,12 @@ class _Worker:
                 f'the reason; try: {sys.executable} -c "import math_verify"'
             ) from error
 
-    def ask(self, request: bytes, timeout_seconds: float) -> Status:
+    def ask(self, request: bytes, timeout_seconds: float) -> Any:
+        """The status, or DIED."""
         assert self._process.stdin is not None
         self._process.stdin.write(request)
         self._process.stdin.flush()
-        status: Status = self._reply(timeout_seconds)
-        return status
+        return self._reply(timeout_seconds)
 
     def _reply(self, timeout_seconds: float) -> Any:
         assert self._process.stdout is not None
@@ -170,15 +174,16 @@ class MathPool:
         for _ in range(2):
             worker = worker or self._start()
             try:
-                reply = worker.ask(request, self._timeout_seconds)
-            except TimeoutError:
+                reply = worker.ask(request, self._timeout_seconds + GRACE_SECONDS)
+            except TimeoutError:  # it should have said so itself
                 self._drop(worker)
                 return "timeout", None
             except (EOFError, OSError):
                 self._drop(worker)
                 worker = None
             else:
-                return reply, worker
+                if reply != DIED:
+                    return reply, worker
         return "error", None
 
     def _start(self) -> _Worker:

@@ -1,153 +1,39 @@
-r"""The process that runs math-verify: one JSON request per line on standard input, one JSON reply per line back.
+"""A process that runs math-verify: one JSON request per line on standard input, one JSON reply per line back.
 
-Started by `pool.py` as a script, so that neither the host's `__main__` nor this package is imported again. math-verify
-runs in the main thread with its own time-outs off: the parent kills the process instead.
+`pool.py` starts it as a script, so that the host's `__main__` is not imported again. It imports math-verify once, and
+forks: the child answers the requests, and when one takes too long, or too much memory, or somebody kills the child, the
+next child is there in milliseconds and as warm.
 """
 
+import ctypes
+import gc
 import json
 import logging
+import mmap
 import os
 import resource
 import signal
 import sys
 import warnings
 from collections.abc import Callable, Sequence
-from functools import lru_cache
-from typing import Any
 
-# Beyond the parent's own limit. Only the kernel can end a process whose parent is gone and whose interpreter is stuck
-# in one long big-integer operation, and SIGALRM with its default action is how to ask it to.
-GRACE_SECONDS = 2.0
+from laser_verl.scoring.judge import load_judge
 
 MEMORY_BYTES = 1 << 30
 
-# Where two expressions are compared in value: no special point of any function. A step apart for the next symbol.
-_POINT, _STEP = 0.7310585786, 0.2130427
+READY = "ready"
+DIED = "died"
 
-# The constructions that answers are made of: the parser builds its tables as it meets them.
-_WARM_UP = (
-    (r"\frac{\sqrt{2}}{2}", r"\frac{1}{\sqrt{2}}"),
-    (r"3x^2+2x-\frac{1}{2}", r"(x+1)(x-2)"),
-    (r"\sin(2x)+\cos x", r"2\sin x\cos x"),
-    (r"2\ln 3+e^{-x}", r"\ln 9 + \log_2 8"),
-    (r"(1, 2)\cup[3, \infty)", r"\{1, 2\}"),
-    (r"x=\frac{\pi}{3}", r"\begin{pmatrix} 1 \\ 2 \end{pmatrix}"),
-    (r"1 \le x < 2", r"3+4i"),
-)
-
-
-def as_latex(text: str) -> str:
-    r"""Wrap an answer so that math-verify's LaTeX extraction finds exactly it.
-
-    Args:
-        text: A bare answer.
-
-    Returns:
-        The answer in a box; a final percent sign goes outside, where math-verify reads it: `50\%` becomes
-        `$\boxed{50}$\%`.
-    """
-    bare = text.removesuffix("%").removesuffix("\\").rstrip()
-    return rf"$\boxed{{{bare}}}$\%" if text.endswith("%") and bare else rf"\boxed{{{text}}}"
-
-
-def load_judge() -> Callable[[Sequence[str], str], str]:
-    """Import math-verify, warm it, and return the comparison of golds with one answer.
-
-    Returns:
-        A function of (golds, answer) that gives "equal", "different" or "unparseable"; without golds it only says
-        whether the answer can be read.
-    """
-    from math_verify import LatexExtractionConfig, parse, verify  # type: ignore[import-untyped]
-
-    _parse_in_two_stages()
-    # LaTeX only: the plain-expression extraction of math-verify ends in sympy's parse_expr, which evaluates text.
-    extraction = (LatexExtractionConfig(),)
-
-    @lru_cache(maxsize=1024)  # a gold comes back with every response of its group
-    def read(text: str) -> list[Any]:
-        # first_match: where the box cannot be read, nothing else is picked out of its text
-        return list(parse(as_latex(text), extraction, extraction_mode="first_match", parsing_timeout=None))
-
-    def judge(golds: Sequence[str], answer: str) -> str:
-        target = read(answer)
-        for gold in golds:
-            found = read(gold)
-            if not are_surely_apart(found[:1], target[:1]) and verify(found, target, timeout_seconds=None):
-                return "equal"
-        return "unparseable" if all(isinstance(item, str) for item in target) else "different"
-
-    for gold, answer in _WARM_UP:
-        judge([gold], answer)
-    return judge
-
-
-def _parse_in_two_stages() -> None:
-    """Let the LaTeX parser try the fast prediction of ANTLR first, and its full one only where that fails.
-
-    ANTLR promises the same tree from both where the fast one gives any (PredictionMode.SLL); it is some three times as
-    fast on symbolic answers.
-    """
-    from antlr4 import PredictionMode  # type: ignore[import-untyped]
-    from latex2sympy2_extended.latex2sympy2 import _Latex2Sympy  # type: ignore[import-untyped]
-
-    create_parser, parse = _Latex2Sympy.create_parser, _Latex2Sympy.parse
-
-    def create_in_mode(self: Any, latex: str) -> Any:
-        parser = create_parser(self, latex)
-        parser._interp.predictionMode = self._mode
-        return parser
-
-    def parse_twice(self: Any, latex: str) -> Any:
-        self._mode = PredictionMode.SLL
-        try:
-            return parse(self, latex)
-        except Exception:
-            self._mode = PredictionMode.LL
-            return parse(self, latex)
-
-    _Latex2Sympy.create_parser, _Latex2Sympy.parse = create_in_mode, parse_twice
-
-
-def are_surely_apart(gold: Sequence[Any], answer: Sequence[Any]) -> bool:
-    r"""Say whether two expressions differ in value, so that nobody need try to simplify their difference to zero.
-
-    Args:
-        gold: What math-verify read, one item or none.
-        answer: The same.
-
-    Returns:
-        True if both are plain expressions whose values at one point are far apart; False where nothing is known. E.g.
-        of sin(x) and 2·sin(x): True; of anything with an equation, a set, a decimal or a percent sign: False.
-    """
-    from sympy import Expr, Float, Symbol, UnevaluatedExpr
-    from sympy.concrete.expr_with_limits import ExprWithLimits
-
-    if not gold or not answer:
-        return False
-    ours, theirs = gold[0], answer[0]
-    for value in (ours, theirs):
-        # math-verify has rules of its own for bare symbols, decimals and percentages
-        if not isinstance(value, Expr) or isinstance(value, Symbol):
-            return False
-        if getattr(value, "is_Matrix", False) or value.has(Float, UnevaluatedExpr, ExprWithLimits):
-            return False
-    symbols = sorted(ours.free_symbols | theirs.free_symbols, key=str)
-    point = {symbol: _POINT + _STEP * index for index, symbol in enumerate(symbols)}
-    try:
-        first, second = (complex(value.evalf(15, subs=point)) for value in (ours, theirs))
-    except Exception:
-        return False
-    size = max(1.0, abs(first), abs(second))  # of a value that is 0 only rounding errors may be left
-    return size < 1e15 and abs(first - second) > 1e-6 * size
+_PR_SET_PDEATHSIG = 1
 
 
 def main(timeout_seconds: float) -> None:
-    """Answer requests until standard input ends, which it does when the parent closes it or dies.
+    """Have requests answered until standard input ends, which it does when the parent closes it or dies.
 
     Args:
-        timeout_seconds: The parent's limit for one request, in seconds.
+        timeout_seconds: Limit for one request, in seconds.
     """
-    replies = os.fdopen(os.dup(1), "w", encoding="ascii")
+    replies = os.dup(1)
     os.dup2(2, 1)  # what a library prints must not mix with the replies
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, whose end then ends this process
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
@@ -156,17 +42,46 @@ def main(timeout_seconds: float) -> None:
     logging.disable(logging.CRITICAL)  # math-verify warns about every text it cannot read
     warnings.simplefilter("ignore")  # and so does sympy
     judge = load_judge()
-    print(json.dumps("ready"), file=replies, flush=True)
+    gc.freeze()  # what is loaded by now stays shared between the children
+    is_busy = mmap.mmap(-1, 1)  # shared with the child
+    _reply(replies, READY)
+    while True:
+        parent = os.getpid()
+        child = os.fork()
+        if child == 0:
+            _serve(judge, replies, is_busy, timeout_seconds, parent)
+        _, status = os.waitpid(child, 0)
+        if os.waitstatus_to_exitcode(status) == 0:
+            return
+        if is_busy[0]:
+            is_busy[0] = 0
+            _reply(replies, "timeout" if os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGALRM else DIED)
+
+
+def _serve(
+    judge: Callable[[Sequence[str], str], str], replies: int, is_busy: mmap.mmap, timeout_seconds: float, parent: int
+) -> None:
+    """Answer requests, in the child. At the limit the kernel ends it, whatever it is in the middle of."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    if os.getppid() != parent:
+        os._exit(1)
     for line in sys.stdin.buffer:
-        signal.setitimer(signal.ITIMER_REAL, timeout_seconds + GRACE_SECONDS)
+        is_busy[0] = 1
+        signal.setitimer(signal.ITIMER_REAL, timeout_seconds)
         try:
             status = judge(*json.loads(line))
         except MemoryError:
-            os._exit(1)  # what is left of the heap is not to be trusted; the parent starts another process
+            os._exit(1)  # what is left of the heap is not to be trusted
         except Exception:
             status = "error"
         signal.setitimer(signal.ITIMER_REAL, 0)
-        print(json.dumps(status), file=replies, flush=True)
+        is_busy[0] = 0
+        _reply(replies, status)
+    os._exit(0)
+
+
+def _reply(replies: int, reply: str) -> None:
+    os.write(replies, json.dumps(reply).encode("ascii") + b"\n")
 
 
 if __name__ == "__main__":

@@ -31,6 +31,11 @@ time.sleep(60 if %r else 0)
 """
 
 
+def everyone_below(pid: int) -> list[int]:
+    starters = workers_of(pid)
+    return starters + [child for starter in starters for child in workers_of(starter)]
+
+
 @pytest.mark.parametrize("kill", [True, False])
 def test_no_worker_outlives_its_parent(kill: bool) -> None:
     parent = subprocess.Popen([sys.executable, "-c", PARENT % kill], stdout=subprocess.PIPE, text=True)
@@ -38,12 +43,12 @@ def test_no_worker_outlives_its_parent(kill: bool) -> None:
     workers: list[int] = []
     if kill:
         assert parent.stdout.readline() == "busy\n"
-        workers = workers_of(parent.pid)
-        assert workers
+        workers = everyone_below(parent.pid)
+        assert len(workers) > 2
         parent.kill()  # one worker is stuck in a sum, the other idle or still starting
     else:
         while parent.poll() is None:
-            workers = workers_of(parent.pid) or workers
+            workers = everyone_below(parent.pid) or workers
             time.sleep(0.02)
         assert parent.returncode == 0
     parent.wait(10)
@@ -61,7 +66,8 @@ def scorer() -> Iterator[Scorer]:
 
 def test_a_worker_out_of_memory_costs_a_second_try(scorer: Scorer) -> None:
     assert scorer.score(r"\boxed{\sin x}", "x").status == "different"
-    (worker,) = workers_of(os.getpid())
+    (starter,) = workers_of(os.getpid())
+    (worker,) = workers_of(starter)
     pages = int(Path(f"/proc/{worker}/statm").read_text().split()[0])
     limit = pages * resource.getpagesize() + (1 << 19)
     resource.prlimit(worker, resource.RLIMIT_AS, (limit, limit))
@@ -69,7 +75,8 @@ def test_a_worker_out_of_memory_costs_a_second_try(scorer: Scorer) -> None:
     answers = [rf"\boxed{{\tan({i}x) + {matrix % i}}}" for i in range(8)]
     assert {scorer.score(answer, r"\sin x").status for answer in answers} <= {"different", "unparseable"}
     assert scorer.score(r"\boxed{\cos x}", r"\sin(\frac{\pi}{2}-x)").status == "equal"
-    assert workers_of(os.getpid()) != [worker]
+    assert workers_of(os.getpid()) == [starter]
+    assert workers_of(starter) != [worker]
 
 
 def test_an_answer_whose_worker_dies_twice_is_an_error_and_not_tried_again(scorer: Scorer) -> None:

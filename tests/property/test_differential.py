@@ -14,7 +14,7 @@ from math_verify import LatexExtractionConfig, parse, verify
 
 from laser_verl.scoring import Scorer
 from laser_verl.scoring.answers import normalise
-from laser_verl.scoring.worker import as_latex
+from laser_verl.scoring.judge import as_latex
 from tests.property.answers import pairs
 
 Reader = Callable[[str], list]

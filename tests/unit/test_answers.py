@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from laser_verl.scoring.answers import gold_answers, normalise
-from laser_verl.scoring.worker import as_latex
+from laser_verl.scoring.judge import as_latex
 
 
 @pytest.mark.parametrize(

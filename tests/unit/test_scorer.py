@@ -24,6 +24,7 @@ def answer(text: str) -> str:
 
 
 def workers_of(pid: int) -> list[int]:
+    """The worker processes that a process started; those that each of them forked are `workers_of` it."""
     children = Path(f"/proc/{pid}/task").glob("*/children")
     pids = [int(child) for file in children for child in file.read_text().split()]
     return [pid for pid in pids if b"worker.py" in Path(f"/proc/{pid}/cmdline").read_bytes()]
@@ -150,11 +151,18 @@ def test_threads_share_one_scorer(scorer: Scorer) -> None:
     assert statuses == ["equal"] * 40
 
 
-def test_a_worker_killed_from_outside_loses_nothing(scorer: Scorer) -> None:
-    scorer.score(answer(r"\sin x+1"), r"1+\sin x")
-    for pid in workers_of(os.getpid()):
+@pytest.mark.parametrize("forked", [False, True])
+def test_a_worker_killed_from_outside_loses_nothing(scorer: Scorer, forked: bool) -> None:
+    scorer.score(answer(rf"\sin x+{int(forked)}"), rf"{int(forked)}+\sin x")
+    workers = workers_of(os.getpid())
+    pids = [pid for worker in workers for pid in workers_of(worker)] if forked else workers
+    assert pids
+    for pid in pids:
         os.kill(pid, signal.SIGKILL)
-    assert scorer.score(answer(r"\sin x+2"), r"2+\sin x").status == "equal"
+    for shift in (2, 3, 4):
+        assert scorer.score(answer(rf"\sin x+{shift}"), rf"{shift + int(forked)}-{int(forked)}+\sin x").status == "equal"
+    if forked:
+        assert workers_of(os.getpid()) == workers  # another child was forked
 
 
 def test_workers_start_when_needed_and_end_with_close() -> None:

@@ -120,9 +120,7 @@ def _matrix(draw: random.Random) -> str:
     size = draw.randint(2, 6)
     steps = []
     for step in range(1, draw.randint(2, 6)):
-        rows = (
-            " & ".join(str(draw.choice([0, 0, 1, draw.randint(-9, 9)])) for _ in range(size)) for _ in range(size)
-        )
+        rows = (" & ".join(str(draw.choice([0, 0, 1, draw.randint(-9, 9)])) for _ in range(size)) for _ in range(size))
         steps.append(
             f"Step {step}: subtract row {step} from the others.\n\\begin{{pmatrix}} "
             + " \\\\ ".join(rows)
@@ -256,7 +254,9 @@ def loops(size: int, seed: int) -> Iterator[Loop]:
         length = round(least * exp(draw.random() ** 2 * log(LONGEST / 2 / least)))
         looped = _edited(draw, np.resize(block, length), edits)
         after = draw.choice([0, 0, draw.randint(1, 2), draw.randint(1, int(0.9 * length))])
-        before = draw.randint(0, LONGEST - length - after if draw.random() < 0.5 else min(1000, LONGEST - length - after))
+        before = draw.randint(
+            0, LONGEST - length - after if draw.random() < 0.5 else min(1000, LONGEST - length - after)
+        )
         parts = [_slice(draw, before), looped, _slice(draw, after)]
         yield Loop(np.concatenate(parts), period, edits, after)
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 
 import pytest
 
-from laser_verl.scoring.worker import are_surely_apart, load_judge
+from laser_verl.scoring.judge import are_surely_apart, load_judge
 
 Judge = Callable[[Sequence[str], str], str]
 
@@ -70,7 +70,7 @@ def test_without_golds_it_says_whether_the_answer_can_be_read(judge: Judge) -> N
 def test_only_plain_expressions_are_called_apart(gold: str, answer: str, apart: bool) -> None:
     from math_verify import parse
 
-    from laser_verl.scoring.worker import as_latex
+    from laser_verl.scoring.judge import as_latex
 
     assert are_surely_apart(parse(as_latex(gold)), parse(as_latex(answer))) is apart
     assert not are_surely_apart([], parse(as_latex(answer)))
