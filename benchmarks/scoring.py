@@ -75,6 +75,11 @@ class NoCache(CachedJudge):
         return self._pool.submit(golds, answer), "math_verify"
 
 
+async def warm_up(scorer: Scorer) -> None:
+    """Have its processes started."""
+    await asyncio.gather(*(scorer.score_async(rf"<think></think>\boxed{{\sin {n}}}", "x") for n in range(8)))
+
+
 async def ours(items: list[Item], timeout_seconds: float = 5.0, cache: bool = True) -> tuple[Measured, Counter, float]:
     """Our scorer, warm; also which layer decided how often, and the seconds that killed workers took."""
     scorer = Scorer(timeout_seconds=timeout_seconds, num_workers=WORKERS)
@@ -91,7 +96,7 @@ async def ours(items: list[Item], timeout_seconds: float = 5.0, cache: bool = Tr
         return verdict.correct and verdict.well_formed
 
     try:
-        await asyncio.gather(*(scorer.score_async(rf"<think></think>\boxed{{\sin {n}}}", "x") for n in range(4)))
+        await warm_up(scorer)
         return await run(items, judge), layers, stopped
     finally:
         scorer.close()
@@ -157,6 +162,8 @@ async def through_manager(items: list[Item], make: Callable[[Any], Any]) -> Meas
 
     try:
         await asyncio.gather(*(judge(item) for item in items[:8]))
+        if hasattr(manager, "scorer"):
+            await warm_up(manager.scorer)
         return await run(items, judge)
     finally:
         if hasattr(manager, "scorer"):

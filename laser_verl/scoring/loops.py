@@ -9,7 +9,8 @@ A response loops if some part of it
 - goes nowhere. Where copies always differ, something is counted or tabled: `Case n = 17: ...` for n = 1, 2, 3 is an
   enumeration, however long its template. Where a copy or two differ, that is an edit.
 
-A shorter part counts if it is exact and ends the response, but for two closing tokens: 64 tokens and four copies.
+It also loops if it ends in exact copies of a block, four at least and 64 tokens in all, before two closing tokens at
+most.
 
 `python benchmarks/loops.py` measures the share of synthetic loops that is found, the share of ordinary text that is
 flagged, and the time, beside the rule of the paper's released code (`released_loops.py`).
@@ -21,7 +22,7 @@ from typing import Final
 
 import numpy as np
 
-from laser_verl.scoring.runs import Flags, Integers, Positions, Runs, covered, densest, distances, hashes
+from laser_verl.scoring.runs import ODD, Flags, Integers, Positions, Runs, covered, densest, distances, hashes
 
 MIN_TOKENS: Final = 140
 MIN_COPIES: Final = 3.5
@@ -37,6 +38,7 @@ _RUN: Final = 6
 _SEED: Final = 16
 # What an uncovered token costs in the choice of the part that loops, where a covered one gains 1.
 _GAP: Final = 5
+_MIN_COVERED_FRAC: Final = 0.9
 # Periods tried, and the share of the tokens that must suggest one.
 _MAX_PERIODS: Final = 3
 _MIN_SEED_FRAC: Final = 1 / 24
@@ -47,7 +49,7 @@ _CONTEXT: Final = 4
 def is_repetitive(token_ids: Sequence[int] | Integers) -> bool:
     """Say whether a response is a degenerate loop, as the module defines it.
 
-    Looks at the last 128 tokens, the last 256 and so on, so that nothing before a loop can hide it. Each time, runs of
+    Looks at the last 256 tokens, the last 512 and so on, so that nothing before a loop can hide it. Each time, runs of
     16 tokens that were seen before suggest a few periods, which are then judged on the tokens themselves.
 
     Source: arXiv 2505.15612, section 5.3 asks for exploration, not loops; the paper names no filter.
@@ -62,10 +64,12 @@ def is_repetitive(token_ids: Sequence[int] | Integers) -> bool:
     called there (`released_loops.py`).
     """
     ids = _as_array(token_ids[-LONGEST_TAIL:])
-    if len(ids) < MIN_EXACT_TOKENS:
+    if any(_ends_in_copies(ids[: len(ids) - closing]) for closing in range(CLOSING_TOKENS + 1)):
+        return True
+    if len(ids) < MIN_TOKENS:
         return False
     seeds = distances(ids, _SEED)
-    size = 2 * MIN_EXACT_TOKENS
+    size = 256
     while not _loops(ids[-size:], seeds[-size:]):
         if size >= len(ids):
             return False
@@ -96,13 +100,29 @@ def _as_array(tokens: Sequence[int] | Integers) -> Integers:
     return ids if ids.dtype.kind in "iu" else np.array(_numbered(tokens), dtype=np.int64)
 
 
+def _ends_in_copies(ids: Integers) -> bool:
+    """With r = reversed ids, exact copies of period p are r[i] == r[i + p] for all i < max(4p, 64) − p."""
+    if len(ids) < MIN_EXACT_TOKENS:
+        return False
+    reverse = ids[::-1]
+    period = np.arange(1, len(reverse) // MIN_EXACT_COPIES + 1)
+    overlap = np.maximum(MIN_EXACT_COPIES * period, MIN_EXACT_TOKENS) - period
+    # Hashes of all beginnings compare all periods at once in linear time; a hit is then confirmed on the tokens.
+    powers = np.multiply.accumulate(np.full(len(reverse), ODD))
+    prefix = np.concatenate([np.zeros(1, np.uint64), np.add.accumulate(hashes(reverse, 1) * powers)])
+    same = prefix[overlap] * powers[period - 1] == prefix[period + overlap] - prefix[period]
+    return any(
+        bool(np.array_equal(reverse[:n], reverse[p : p + n])) for p, n in zip(period[same], overlap[same], strict=True)
+    )
+
+
 def _loops(ids: Integers, seeds: Positions) -> bool:
     """Whether a loop that makes up a quarter of these tokens, at least, dominates their end."""
     again = np.flatnonzero((seeds > 0) & (seeds <= np.arange(len(ids))))
     starts = np.zeros(len(ids), dtype=bool)
     starts[again] = starts[again - seeds[again]] = True
     # Edits tear more seeds than runs: here every other token is enough.
-    part = _dominating(covered(starts, _SEED, len(ids)), 1, MIN_EXACT_TOKENS)
+    part = _dominating(covered(starts, _SEED, len(ids)), 1, MIN_TOKENS)
     if part is None:
         return False
     first = max(part[0] - 2 * _SEED, 0)
@@ -136,7 +156,7 @@ def _periods(found: Positions, size: int) -> Iterator[int]:
 
 def _loops_with(ids: Integers, runs: Runs, period: int) -> bool:
     """Whether a loop of about this period dominates the end of the tokens."""
-    least = max(MIN_EXACT_TOKENS, MIN_COPIES * period)
+    least = max(MIN_TOKENS, MIN_COPIES * period)
     found, source = runs.seen_before(runs.repeated, period, _drift(period))
     copies = np.zeros(len(runs.name), dtype=bool)
     copies[runs.repeated[found]] = True
@@ -147,17 +167,15 @@ def _loops_with(ids: Integers, runs: Runs, period: int) -> bool:
         return False
     own = _one_block(runs, copies, block, period, *part)
     copies &= own
-    part = _dominating(covered(block & own, _RUN, len(ids)), _GAP, least)
-    if part is None:
+    tokens = covered(block & own, _RUN, len(ids))
+    part = _dominating(tokens, _GAP, least)
+    if part is None or tokens[slice(*part)].mean() < _MIN_COVERED_FRAC:
         return False
     start, end = part
     # The first copy has none before it in the loop.
     second = start + period
     inside = copies[second : end - _RUN + 1]
     breaks = second + np.flatnonzero(inside[:-1] & ~inside[1:])
-    if end - start < MIN_TOKENS:
-        exact = not len(breaks) and end - start >= MIN_EXACT_COPIES * period
-        return exact and len(ids) - end <= CLOSING_TOKENS
     return not _counts_on(ids, runs, inside, breaks, period, second)
 
 

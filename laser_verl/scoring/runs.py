@@ -10,7 +10,8 @@ Integers = NDArray[np.integer]
 Positions = NDArray[np.int64]
 Flags = NDArray[np.bool_]
 
-_ODD: Final = np.uint64(0x9E3779B97F4A7C15)
+# Odd, so that multiplying by it loses nothing modulo 2^64.
+ODD: Final = np.uint64(0x9E3779B97F4A7C15)
 _SHIFT: Final = np.uint64(29)
 
 
@@ -27,10 +28,10 @@ def hashes(ids: Integers, length: int) -> NDArray[np.uint64]:
     found, width = ids.astype(np.uint64), 1
     while width < length:
         step = min(width, length - width)
-        found = found[:-step] * _ODD + found[step:]
+        found = found[:-step] * ODD + found[step:]
         found ^= found >> _SHIFT
         width += step
-    return found * _ODD
+    return found * ODD
 
 
 def distances(ids: Integers, length: int) -> Positions:

@@ -59,9 +59,10 @@ def valid_ids(item: Any) -> tuple[list[int], list[int]]:
     prompts, responses, row = item.batch["prompts"], item.batch["responses"], item.non_tensor_batch
     if "response_len" in row:
         return prompts[: int(row["prompt_len"])].tolist(), responses[: int(row["response_len"])].tolist()
-    width, mask = prompts.shape[-1], item.batch["attention_mask"]
-    prompt_ids = prompts[mask[:width].bool()].tolist()
-    response_ids = responses[mask[width : width + responses.shape[-1]].bool()].tolist()
+    # numpy: torch would wake its threads for each of these small selections
+    width, mask = prompts.shape[-1], item.batch["attention_mask"].bool().numpy()
+    prompt_ids = prompts.numpy()[mask[:width]].tolist()
+    response_ids = responses.numpy()[mask[width : width + responses.shape[-1]]].tolist()
     return prompt_ids, response_ids
 
 

@@ -1,7 +1,8 @@
 """Token sequences that loop and that do not, for the tests and the benchmark of the loop detectors.
 
-Everything follows from the committed solutions (`reasoning.jsonl`: AIME 2024, by the authors named at each `url`), from
-texts that Python ships, and from seeds: `random.Random` draws the same numbers on every machine.
+All follow from the committed solutions (`reasoning.jsonl`: AIME 2024, written by the people whom each `url` names) and
+from seeds: `random.Random` draws the same numbers on every machine. Only the prose, not used in loops, is Python's own
+and differs a little between its versions.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import json
 import pydoc_data.topics
 import random
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import cache
 from itertools import product
 from math import exp, log
@@ -24,6 +25,8 @@ from laser_verl.scoring.loops import word_ids
 
 Tokens = NDArray[np.int64]
 LONGEST = 16_000
+SHORTEST = 200
+SHORTEST_LOOP = 160
 EDITS = (0.0, 0.0, 0.01, 0.02, 0.03)
 
 
@@ -42,18 +45,18 @@ def words(text: str) -> Tokens:
 
 
 def pieces(text: str) -> Tokens:
-    r"""Runs of word characters, and runs of one other character: a stand-in for the pieces of a tokenizer."""
-    return np.array(word_ids_of(re.finditer(r"\w+|(\W)\1*", text)), dtype=np.int64)
+    r"""Runs of word characters, and runs of one other character: a stand-in for the tokens of a real tokenizer."""
+    return _numbered(re.finditer(r"\w+|(\W)\1*", text))
 
 
 def digits(text: str) -> Tokens:
-    r"""As `pieces`, but one token a digit, and a word takes its space along, as many tokenizers have it."""
-    return np.array(word_ids_of(re.finditer(r" ?[^\W\d]+|\d|(\W)\1*", text)), dtype=np.int64)
+    r"""As `pieces`, but a digit is a token, and a word takes its space along: as many tokenizers have it."""
+    return _numbered(re.finditer(r" ?[^\W\d]+|\d|(\W)\1*", text))
 
 
-def word_ids_of(found: Iterator[re.Match[str]]) -> list[int]:
+def _numbered(found: Iterable[re.Match[str]]) -> Tokens:
     seen: dict[str, int] = {}
-    return [seen.setdefault(match[0], len(seen)) for match in found]
+    return np.array([seen.setdefault(match[0], len(seen)) for match in found], dtype=np.int64)
 
 
 SPLITS: dict[str, Callable[[str], Tokens]] = {"words": words, "pieces": pieces, "digits": digits}
@@ -227,44 +230,47 @@ def streams() -> dict[tuple[str, str], Tokens]:
 # Samples
 
 
-def ordinary(size: int, seed: int) -> Iterator[tuple[str, str, Tokens]]:
+def ordinary(size: int = 5400, seed: int = 2) -> Iterator[tuple[str, str, Tokens]]:
     """Draw chunks of 200 to 16,000 tokens of ordinary text: kind, split, token ids."""
     draw = random.Random(seed)
     names = sorted(streams())
     for number in range(size):
         kind, split = names[number % len(names)]
         stream = streams()[kind, split]
-        length = min(round(200 * exp(draw.random() * log(LONGEST / 200))), len(stream))
-        start = draw.randint(0, len(stream) - length)
-        yield kind, split, stream[start : start + length]
+        yield kind, split, _slice(draw, stream, min(_between(SHORTEST, LONGEST, draw.random()), len(stream)))
 
 
-def loops(size: int, seed: int) -> Iterator[Loop]:
+def loops(size: int = 1200, seed: int = 1) -> Iterator[Loop]:
     """Draw looping responses: an ordinary beginning, then a block over and over, then perhaps a shorter other text.
 
-    Periods are spread over 1 to 500 tokens. A loop has four copies of the block and 160 tokens at least; its last copy
-    is cut anywhere.
+    Periods are spread over 1 to 500 tokens, a fifth of them below 21. A loop has four copies of the block and 160
+    tokens at least; its last copy is cut anywhere. All parts are ordinary text, tables and enumerations included.
     """
     draw = random.Random(seed)
     for number in range(size):
-        period = 1 + number * 7 % 20 if number % 5 == 0 else 1 + number * 37 % 500
+        period = 1 + number // 5 % 20 if number % 5 == 0 else 1 + number * 37 % 500
         edits = draw.choice(EDITS)
-        block = _slice(draw, period)
-        least = max(160, 4 * period)
-        length = round(least * exp(draw.random() ** 2 * log(LONGEST / 2 / least)))
-        looped = _edited(draw, np.resize(block, length), edits)
+        length = _between(max(SHORTEST_LOOP, 4 * period), LONGEST // 2, draw.random() ** 2)
         after = draw.choice([0, 0, draw.randint(1, 2), draw.randint(1, int(0.9 * length))])
-        before = draw.randint(
-            0, LONGEST - length - after if draw.random() < 0.5 else min(1000, LONGEST - length - after)
-        )
-        parts = [_slice(draw, before), looped, _slice(draw, after)]
+        room = LONGEST - length - after
+        before = draw.randint(0, draw.choice([room, min(room, 1000)]))
+        looped = _edited(draw, np.resize(_ordinary(draw, period), length), edits)
+        parts = [_ordinary(draw, before), looped, _ordinary(draw, after)]
         yield Loop(np.concatenate(parts), period, edits, after)
 
 
-def _slice(draw: random.Random, length: int) -> Tokens:
-    """Ordinary tokens; those of the two sources never meet in one response's block by design, only by chance."""
-    kind = draw.choice(["prose", "solutions", "generated"])
-    stream = streams()[kind, draw.choice(["pieces", "digits"])]
+def _between(least: int, most: int, share: float) -> int:
+    """From `least` to `most` on a logarithmic scale."""
+    return round(least * exp(share * log(most / least)))
+
+
+def _ordinary(draw: random.Random, length: int) -> Tokens:
+    return _slice(
+        draw, streams()[draw.choice(["prose", "solutions", "generated"]), draw.choice(["pieces", "digits"])], length
+    )
+
+
+def _slice(draw: random.Random, stream: Tokens, length: int) -> Tokens:
     start = draw.randint(0, len(stream) - length)
     return stream[start : start + length]
 
@@ -273,12 +279,9 @@ def _edited(draw: random.Random, ids: Tokens, share: float) -> Tokens:
     """Substitute, delete, or insert before, that share of the tokens."""
     edited: list[int] = []
     for token in ids.tolist():
-        if draw.random() >= share:
-            edited.append(token)
-            continue
-        kind = draw.randrange(3)
-        if kind < 2:
+        kind = draw.randrange(3) if draw.random() < share else None
+        if kind in (0, 1):
             edited.append(draw.randint(0, 50_000))
-        if kind == 1:
+        if kind in (1, None):
             edited.append(token)
     return np.array(edited, dtype=np.int64)
