@@ -70,18 +70,23 @@ def covered(starts: Flags, length: int, size: int) -> Flags:
     return inside
 
 
-def densest(inside: Flags, weight: int) -> tuple[int, int]:
-    """Find the part with the largest sum of marked tokens minus `weight` times the others.
+def densest(inside: Flags, cost: int, longest_gap: int) -> tuple[int, int]:
+    """Find the part with the largest sum of marked tokens minus `cost` times the others.
 
     Args:
         inside: Marks [L].
-        weight: What an unmarked token costs.
+        cost: What an unmarked token costs, where a marked one gains 1.
+        longest_gap: Most unmarked tokens in a row that a part may have.
 
     Returns:
-        Its start and end. E.g. marks 1 0 1 1 0, weight 2: (2, 4), the sum is 2.
+        Its start and end. E.g. marks 1 0 1 1 0, cost 2, gaps of 1: (2, 4), the sum is 2.
     """
+    place = np.arange(len(inside), dtype=np.int32)
+    gap = place - np.maximum.accumulate(np.where(inside, place, np.int32(-1)))
+    gain = np.where(inside, np.int32(1), np.int32(-cost))
+    gain[gap == longest_gap + 1] = -len(inside)
     total = np.zeros(len(inside) + 1, dtype=np.int32)
-    np.cumsum(np.where(inside, np.int32(1), np.int32(-weight)), out=total[1:])
+    np.cumsum(gain, out=total[1:])
     end = int((total - np.minimum.accumulate(total)).argmax())
     return end - int(total[end::-1].argmin()), end
 

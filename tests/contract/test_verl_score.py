@@ -27,6 +27,7 @@ from verl.trainer.ppo.reward import get_custom_reward_fn, load_reward_manager
 from laser_verl.data.tiny_world import base_path
 from laser_verl.scoring import LAYERS, STATUSES, verl_score
 from tests.contract.test_reward_manager import EOS, GOOD, TOKENIZER, row
+from tests.unit.test_scorer import is_alive, wait_until
 
 NODE = "reward.custom_reward_function"
 MANAGERS = {"naive": NaiveRewardManager, "dapo": DAPORewardManager}
@@ -252,7 +253,7 @@ def test_workers_end_with_the_process() -> None:
     assert first == "1.0"
     pids = json.loads(second)
     assert pids
-    assert not [pid for pid in pids if Path(f"/proc/{pid}").exists()]
+    assert wait_until(lambda: not any(map(is_alive, pids)), 2.0)
     assert done.stderr == ""
 
 

@@ -74,13 +74,18 @@ def test_runs_are_found_where_a_search_finds_them(ids: list[int], length: int) -
             assert not same or where[i] == same[0]
 
 
-@given(st.lists(st.booleans(), min_size=1, max_size=60), st.integers(1, 6))
-def test_covered_and_densest_agree_with_a_search(flags: list[bool], weight: int) -> None:
-    marks = np.array(flags)
-    size = len(flags) + weight - 1
-    assert covered(marks, weight, size).tolist() == [any(flags[max(i - weight + 1, 0) : i + 1]) for i in range(size)]
-    gains = [1 if flag else -weight for flag in flags]
-    start, end = densest(marks, weight)
-    assert sum(gains[start:end]) == max(
-        sum(gains[i:j]) for i in range(len(gains) + 1) for j in range(i, len(gains) + 1)
-    )
+@given(st.lists(st.booleans(), min_size=1, max_size=40), st.integers(1, 6))
+def test_covered_agrees_with_its_definition(starts: list[bool], length: int) -> None:
+    size = len(starts) + length - 1
+    found = covered(np.array(starts), length, size).tolist()
+    assert found == [any(starts[max(i - length + 1, 0) : i + 1]) for i in range(size)]
+
+
+@given(st.lists(st.booleans(), min_size=1, max_size=40), st.integers(1, 4), st.integers(0, 5))
+def test_densest_agrees_with_a_search(marks: list[bool], cost: int, longest_gap: int) -> None:
+    def gain(part: list[bool]) -> int:
+        gaps = "".join("01"[mark] for mark in part).split("1")
+        return sum(1 if mark else -cost for mark in part) if max(map(len, gaps)) <= longest_gap else -1
+
+    start, end = densest(np.array(marks), cost, longest_gap)
+    assert gain(marks[start:end]) == max(gain(marks[i:j]) for i in range(len(marks)) for j in range(i, len(marks) + 1))

@@ -160,7 +160,8 @@ def test_a_worker_killed_from_outside_loses_nothing(scorer: Scorer, forked: bool
     for pid in pids:
         os.kill(pid, signal.SIGKILL)
     for shift in (2, 3, 4):
-        assert scorer.score(answer(rf"\sin x+{shift}"), rf"{shift + int(forked)}-{int(forked)}+\sin x").status == "equal"
+        gold = rf"{shift + int(forked)}-{int(forked)}+\sin x"
+        assert scorer.score(answer(rf"\sin x+{shift}"), gold).status == "equal"
     if forked:
         assert workers_of(os.getpid()) == workers  # another child was forked
 

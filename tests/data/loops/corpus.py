@@ -27,6 +27,7 @@ Tokens = NDArray[np.int64]
 LONGEST = 16_000
 SHORTEST = 200
 SHORTEST_LOOP = 160
+REAL = ("prose", "solutions")
 EDITS = (0.0, 0.0, 0.01, 0.02, 0.03)
 
 
@@ -231,9 +232,10 @@ def streams() -> dict[tuple[str, str], Tokens]:
 
 
 def ordinary(size: int = 5400, seed: int = 2) -> Iterator[tuple[str, str, Tokens]]:
-    """Draw chunks of 200 to 16,000 tokens of ordinary text: kind, split, token ids."""
+    """Draw chunks of 200 to 16,000 tokens of ordinary text, about half of it real: kind, split, token ids."""
     draw = random.Random(seed)
     names = sorted(streams())
+    names += [name for name in names if name[0] in REAL] * 5
     for number in range(size):
         kind, split = names[number % len(names)]
         stream = streams()[kind, split]
