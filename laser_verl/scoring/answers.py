@@ -30,20 +30,19 @@ def normalise(text: str) -> str:
     Returns:
         The bare answer. E.g. ` $ 7 $.`: `7`.
     """
-    text = _without_space_at_end(text)
     text, before = _THIN_SPACE.sub("", " ".join(text.split()).replace("°", r"^\circ")), None
     while text != before:
-        text, before = _without_quotes(text.rstrip(". ")), text
+        text, before = _without_quotes(_without_tail(text)), text
     return text
 
 
-def _without_space_at_end(text: str) -> str:
-    r"""The text without white space, `\,` and the like at its end; of a `\ ` there only the backslash may be left."""
+def _without_tail(text: str) -> str:
+    r"""The text without full stops, white space, `\,` and the like at its end, or what stripping left of a `\ `."""
     end = len(text)
     while end:
         is_command = text[end - 1] in ",;:!" and text[end - 2 : end - 1] == "\\" and text[end - 3 : end - 2] != "\\"
         is_backslash = text[end - 1] == "\\" and text[end - 2 : end - 1] != "\\"
-        if not (is_command or is_backslash or text[end - 1].isspace()):
+        if not (is_command or is_backslash or text[end - 1] == "." or text[end - 1].isspace()):
             break
         end -= 2 if is_command else 1
     return text[:end]

@@ -2,7 +2,7 @@
 
 A response loops if some part of it
 
-- repeats one block of p tokens. Nine in ten of its tokens lie in runs of at least 6 tokens that occur again one block
+- repeats one block of p tokens. Five in six of its tokens lie in runs of at least 6 tokens that occur again one block
   earlier or later, give or take √p/2 tokens, and at most 20 in a row do not; so a few tokens may be substituted,
   inserted or deleted;
 - is long enough: 140 tokens and three and a half copies;
@@ -20,7 +20,7 @@ with edits if it ends the response.
 flagged, and the time, beside the rule of the paper's released code (`released_loops.py`).
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from math import isqrt
 from typing import Final
 
@@ -40,11 +40,10 @@ LONGEST_TAIL: Final = 65_536
 _RUN: Final = 6
 # Tokens of a run that suggests a period: repeats inside a block are rarely as long.
 _SEED: Final = 16
-# What an uncovered token costs in the choice of the part that loops, where a covered one gains 1; most of them in a row;
-# and the share of covered ones that the part must have.
+# What an uncovered token costs in the choice of the part that loops, where a covered one gains 1; and most of them in a
+# row.
 _COST: Final = 5
 _LONGEST_GAP: Final = 20
-_MIN_COVERED_FRAC: Final = 0.9
 # Periods tried, and the share of the tokens that must suggest one.
 _MAX_PERIODS: Final = 3
 _MIN_SEED_FRAC: Final = 1 / 24
@@ -95,7 +94,7 @@ def word_ids(text: str) -> list[int]:
     return _numbered(text.split())
 
 
-def _numbered(tokens: Sequence[object]) -> list[int]:
+def _numbered(tokens: Iterable[object]) -> list[int]:
     seen: dict[object, int] = {}
     return [seen.setdefault(token, len(seen)) for token in tokens]
 
@@ -173,9 +172,8 @@ def _loops_with(ids: Integers, runs: Runs, period: int) -> bool:
         return False
     own = _one_block(runs, copies, block, period, *part)
     copies &= own
-    tokens = covered(block & own, _RUN, len(ids))
-    part = _dominating(tokens, _COST, least)
-    if part is None or tokens[slice(*part)].mean() < _MIN_COVERED_FRAC:
+    part = _dominating(covered(block & own, _RUN, len(ids)), _COST, least)
+    if part is None:
         return False
     start, end = part
     # The first copy has none before it in the loop.
@@ -195,8 +193,10 @@ def _one_block(runs: Runs, copies: Flags, block: Flags, period: int, start: int,
     own = runs.distance[part][copies[part]]
     number = round(1.1 * float(np.minimum(own, period).mean())) if len(own) else 1
     counts = np.bincount(runs.name[part][block[part]], minlength=int(runs.name.max()) + 1)
-    least = np.partition(counts, -min(number, len(counts)))[-min(number, len(counts))]
-    return (counts >= max(least, 1))[runs.name]
+    number = min(number, len(counts))
+    least = np.partition(counts, -number)[-number]
+    common: Flags = counts >= max(least, 1)
+    return common[runs.name]
 
 
 def _counts_on(ids: Integers, runs: Runs, inside: Flags, breaks: Positions, period: int, start: int) -> bool:
@@ -226,7 +226,8 @@ def _often_broken(ids: Integers, inside: Flags, breaks: Positions, start: int) -
     here = before[breaks - start]
     broken = np.bincount(here, minlength=1 << 16)
     passed = np.bincount(before[: len(inside) - 1][inside[:-1]], minlength=1 << 16)
-    return ((broken >= 3) & (4 * broken >= passed))[here]
+    often: Flags = (broken >= 3) & (4 * broken >= passed)
+    return often[here]
 
 
 def _back_to_normal(ids: Integers, runs: Runs, breaks: Positions, period: int) -> Flags:
@@ -240,4 +241,5 @@ def _back_to_normal(ids: Integers, runs: Runs, breaks: Positions, period: int) -
     token, is_known = np.array(tokens), np.array(known)
     alike = (token[:, None] == token[None]) & is_known[:, None] & is_known[None]
     num_known = is_known.sum(axis=0)
-    return (num_known >= 3) & (alike.sum(axis=0).max(axis=0) >= num_known - 1)
+    normal: Flags = (num_known >= 3) & (alike.sum(axis=0).max(axis=0) >= num_known - 1)
+    return normal

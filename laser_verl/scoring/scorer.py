@@ -15,6 +15,7 @@ from laser_verl.scoring.answers import Gold, gold_answers, normalise
 from laser_verl.scoring.cache import CachedJudge
 from laser_verl.scoring.layers import compare
 from laser_verl.scoring.pool import MathPool
+from laser_verl.scoring.released_loops import is_repetitive_as_released
 from laser_verl.scoring.tasks import Judge
 from laser_verl.scoring.verdict import Layer, Status, Verdict
 
@@ -67,11 +68,7 @@ class Scorer:
         if repetition not in REPETITION:
             raise ValueError(f"repetition={repetition!r} is unknown; known: {REPETITION}")
         self._thinking = thinking
-        self.is_repetitive = loops.is_repetitive
-        if repetition == "released_code":
-            from laser_verl.scoring.released_loops import is_repetitive_as_released
-
-            self.is_repetitive = is_repetitive_as_released
+        self.is_repetitive = {"strict": loops.is_repetitive, "released_code": is_repetitive_as_released}[repetition]
         self._pool = MathPool(num_workers, timeout_seconds)
         self._judged = CachedJudge(self._pool)
 

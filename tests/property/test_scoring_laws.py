@@ -2,14 +2,13 @@
 
 from fractions import Fraction
 
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from laser_verl.scoring import guards
 from laser_verl.scoring.answers import normalise
 from laser_verl.scoring.formats import last_boxed, parse
 from laser_verl.scoring.layers import compare
-from laser_verl.scoring.loops import is_repetitive
 from laser_verl.scoring.readings import read
 
 # Lone surrogates and NUL bytes included, mixed with the pieces the parser looks for.
@@ -39,6 +38,8 @@ def test_text_around_a_well_formed_response_cannot_hide_a_second_thought(before:
 @given(TEXT)
 @example("7 . .")
 @example(r"\(\[x\]\)")
+@example("$\\$")
+@example(r"7\,.\ ")
 def test_normalising_twice_is_normalising_once(text: str) -> None:
     assert normalise(normalise(text)) == normalise(text)
 
@@ -59,28 +60,3 @@ def test_numbers_of_few_places_are_compared_exactly(first: str, second: str) -> 
 def test_any_text_can_be_read_and_guarded(text: str) -> None:
     assert guards.refuse(text) is None or len(text) > 30
     read(normalise(text))
-
-
-@settings(max_examples=50)
-@given(
-    st.lists(st.integers(0, 9), max_size=300),
-    st.lists(st.integers(0, 9), min_size=1, max_size=100),
-    st.integers(4, 8),
-    st.integers(0, 99),
-)
-def test_any_block_repeated_enough_is_a_loop(prefix: list[int], block: list[int], copies: int, cut: int) -> None:
-    copies = max(copies, -(-64 // len(block)))
-    assert is_repetitive(prefix + block * copies + block[: cut % len(block)])
-
-
-@given(st.lists(st.integers(0, 3), max_size=300))
-def test_the_detector_agrees_with_its_definition(ids: list[int]) -> None:
-    def ends_in_loop(tail: list[int]) -> bool:
-        for period in range(1, len(tail) // 4 + 1):
-            need = max(4 * period, 64)
-            window = tail[-need:]
-            if need <= len(tail) and all(window[i] == window[i - period] for i in range(period, need)):
-                return True
-        return False
-
-    assert is_repetitive(ids) == (ends_in_loop(ids) or ends_in_loop(ids[:-1]))

@@ -27,7 +27,7 @@ NOT_REPLAYED = {
     "laser/code-only-penalty": "only in the released code: its length_reward_type=penalty is in no paper",
     "laser/code-only-hybrid": "only in the released code: its length_reward_type=hybrid is in no paper",
     "laser/base-score": "text to verdict: the tests of the scorer replay it",
-    "laser-de/repetition-detector": "the released loop detector flags ordinary prose; ours is another, in the scorer",
+    "laser-de/repetition-detector": "token ids to a flag: the tests of the released detector replay it",
 }
 
 Case = dict[str, Any]

@@ -108,6 +108,40 @@ def test_blocks_that_repeat_inside_are_found(block: list[int]) -> None:
     assert not is_repetitive(PROSE + block + OTHER[:200])
 
 
+def test_a_long_insertion_is_no_edit() -> None:
+    def loop(gap: int) -> list[int]:
+        """Five copies of 300 tokens; a gap of new ones in three of them, each elsewhere."""
+        ids = list(range(300)) * 5
+        for number, place in enumerate((420, 950, 1480)):
+            ids[place:place] = OTHER[100 * number :][:gap]
+        return ids
+
+    assert is_repetitive(loop(15) + OTHER[-50:])
+    assert not is_repetitive(loop(25) + OTHER[-50:])
+
+
+def test_two_blocks_that_take_turns_are_no_loop() -> None:
+    turns = [[number % 2] * length for number, length in enumerate((90, 130, 80, 100, 120, 95))]
+    assert not is_repetitive([token for turn in turns for token in (*turn, 2)] + OTHER[:10])
+
+
+@pytest.mark.parametrize(("num_edits", "looping"), [(50, True), (130, False)])
+def test_edits_are_few(num_edits: int, looping: bool) -> None:
+    places = random.Random(0).sample(range(1000), num_edits)
+    assert is_repetitive([3000 + place if place in places else 5 for place in range(1000)]) == looping
+
+
+def test_rows_before_a_loop_of_rows_do_not_count_as_its_copies() -> None:
+    def row(number: int) -> list[int]:
+        return [*range(10), 100 + number, 200 + number]
+
+    draw = random.Random(0)
+    before = [token for _ in range(64) for token in row(draw.randint(20, 90))]
+    loop = [token for number in range(16) for token in row(number)] * 4
+    assert not is_repetitive(before)
+    assert is_repetitive(before + loop + OTHER[:100])
+
+
 def enumeration(shape: str, count: int = 40) -> str:
     return "\n".join(
         shape.format(n=n, r=n % 5, s=n * n, t="yes" if n % 3 else "no", u=n // 3, v=n % 3) for n in range(3, 3 + count)
