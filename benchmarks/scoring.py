@@ -84,7 +84,7 @@ async def ours(items: list[Item], timeout_seconds: float = 5.0, cache: bool = Tr
     """Our scorer, warm; also which layer decided how often, and the seconds that killed workers took."""
     scorer = Scorer(timeout_seconds=timeout_seconds, num_workers=WORKERS)
     if not cache:
-        scorer._judged = NoCache(scorer._pool)
+        scorer._judged = NoCache(WORKERS, timeout_seconds)
     layers: Counter = Counter()
     stopped = 0.0
 

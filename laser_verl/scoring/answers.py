@@ -42,7 +42,8 @@ def _without_tail(text: str) -> str:
     while end:
         is_command = text[end - 1] in ",;:!" and text[end - 2 : end - 1] == "\\" and text[end - 3 : end - 2] != "\\"
         is_backslash = text[end - 1] == "\\" and text[end - 2 : end - 1] != "\\"
-        if not (is_command or is_backslash or text[end - 1] == "." or text[end - 1].isspace()):
+        is_stop = text[end - 1] == "." and text[end - 2 : end - 1] != "."
+        if not (is_command or is_backslash or is_stop or text[end - 1].isspace()):
             break
         end -= 2 if is_command else 1
     return text[:end]

@@ -1,6 +1,7 @@
 """Comparisons that were made before, or are being made: nothing is asked of math-verify twice."""
 
 import logging
+import os
 import threading
 from concurrent.futures import Future
 from typing import Final
@@ -23,13 +24,23 @@ class CachedJudge:
     """A pool with a memory, also of time-outs: a hostile answer costs one time-out, however often it is given.
 
     Args:
-        pool: What makes the comparisons.
+        num_workers: Most math-verify processes at a time, at least 1.
+        timeout_seconds: Limit for one comparison, in seconds.
     """
 
-    def __init__(self, pool: MathPool) -> None:
-        self._pool = pool
+    def __init__(self, num_workers: int, timeout_seconds: float) -> None:
+        self._settings = num_workers, timeout_seconds
+        self._begin()
+
+    def _begin(self) -> None:
+        self._pid = os.getpid()
+        self._pool = MathPool(*self._settings)
         self._lock = threading.Lock()
         self._known: LRUCache[_Key, Future[Status]] = LRUCache(SIZE)
+
+    def close(self) -> None:
+        """Kill the worker processes; comparisons still open raise RuntimeError."""
+        self._pool.close()
 
     def ask(self, golds: list[str], answer: str) -> tuple[Future[Status], Layer]:
         """Compare an answer with golds.
@@ -44,6 +55,8 @@ class CachedJudge:
         Raises:
             RuntimeError: If the pool is closed.
         """
+        if os.getpid() != self._pid:  # forked: the threads that wait for the workers are the parent's
+            self._begin()
         key = (tuple(golds), answer)
         with self._lock:
             future = self._known.get(key)

@@ -11,7 +11,7 @@ LIMITS: Final = {
     "characters": 1_000,  # of one answer
     "depth": 30,  # of nested (, [ or {
     "digits": 500,  # of one number
-    "magnitude": 5_000,  # decimal digits of any power, factorial or binomial coefficient
+    "magnitude": 10_000,  # decimal digits of any power, factorial or binomial coefficient
 }
 """What an answer may not exceed; the one table of limits."""
 
@@ -19,6 +19,7 @@ _TOKEN = re.compile(r"(?P<number>[0-9]+(?:\.[0-9]+)?)|(?P<command>\\[a-zA-Z]+)|\
 _DIGITS = re.compile(rf"[0-9]{{{LIMITS['digits'] + 1}}}")
 _OPEN: Final = {"(": ")", "[": "]", "{": "}"}
 _WITH_LIMITS: Final = frozenset({r"\sum", r"\prod", r"\int"})  # what follows ^ is no exponent
+_FRACTIONS: Final = frozenset({r"\frac", r"\dfrac", r"\tfrac", r"\cfrac"})
 _BINOMIALS: Final = frozenset({r"\binom", r"\dbinom", r"\tbinom"})
 _TWO: Final = 0.302  # above log10(2)
 _HUGE: Final = 9.0  # 10^_HUGE is beyond every limit, and no overflow
@@ -62,7 +63,7 @@ def refuse(answer: str) -> str | None:
 
 
 class _Estimate:
-    """Upper estimates of log10 of the absolute value of each part; symbols and functions count as 2."""
+    """Upper estimates of log10 of the absolute value of each part; symbols count as 1: raising them costs nothing."""
 
     def __init__(self, text: str) -> None:
         self._tokens = [match.group() for match in _TOKEN.finditer(_SPACING.sub(" ", text))]
@@ -77,10 +78,12 @@ class _Estimate:
         return total
 
     def _run(self, end: str | None) -> float:
-        """Everything up to `end`, as if it were one product: larger than any sum of its parts."""
+        """Everything up to `end` as one product, a sum counting twice: larger than the value; divisors are left out."""
         total = 0.0
         while self._at < len(self._tokens) and self._tokens[self._at] != end and self._tokens[self._at] not in ")]}":
-            total += self._powers()
+            is_divisor = self._at > 0 and self._tokens[self._at - 1] == "/"
+            value = self._powers()
+            total += 0.0 if is_divisor else value
         return total
 
     def _powers(self) -> float:
@@ -88,7 +91,7 @@ class _Estimate:
         if self._at < len(self._tokens) and self._tokens[self._at] in ("^", "**"):
             self._at += 1
             exponent = self._powers() if self._at < len(self._tokens) else 0.0
-            return self._factorials(_limited(max(base, _TWO) * 10 ** min(exponent, _HUGE)))
+            return self._factorials(_limited(base * 10 ** min(exponent, _HUGE)))
         return base
 
     def _factorials(self, value: float) -> float:
@@ -107,23 +110,34 @@ class _Estimate:
             return value
         if token in _BINOMIALS:
             return self._binomial()
+        if token in _FRACTIONS:
+            return self._fraction()
         if token in _WITH_LIMITS:
             return self._with_limits()
         if token[0].isdigit() and token.isascii():
             return math.log10(max(float(token[:300]), 1.0)) if len(token) <= 300 else float(len(token))
-        return 0.0 if token in "+-*/=<>|_.;:&\\" else _TWO
+        return _TWO if token == "+" else 0.0
+
+    def _next_atom(self) -> float:
+        return self._atom() if self._at < len(self._tokens) else 0.0
+
+    def _fraction(self) -> float:
+        if self._at < len(self._tokens) and self._tokens[self._at].isdigit() and len(self._tokens[self._at]) > 1:
+            self._at += 1  # \frac12
+            return 1.0
+        value = self._next_atom()
+        self._next_atom()
+        return value
 
     def _with_limits(self) -> float:
         while self._at + 1 < len(self._tokens) and self._tokens[self._at] in ("_", "^"):
             self._at += 1
             self._atom()
-        return _TWO
+        return 0.0
 
     def _binomial(self) -> float:
-        upper = self._atom() if self._at < len(self._tokens) else 0.0
-        if self._at < len(self._tokens):
-            self._atom()
-        return _limited(_TWO * 10 ** min(upper, _HUGE))
+        upper, lower = self._next_atom(), self._next_atom()
+        return _limited(min(_TWO * 10 ** min(upper, _HUGE), upper * 10 ** min(lower, _HUGE)))
 
 
 def _limited(digits: float) -> float:

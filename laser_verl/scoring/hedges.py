@@ -1,27 +1,30 @@
 r"""Answers that name the gold and something else beside it.
 
-math-verify looks at a part of these only: it drops text and indices behind a number and takes the last side of an
-equation. A grader would ask which of the two is meant.
+math-verify looks at a part of these only: it drops text and indices behind a number and takes one side of an equation.
+A grader would ask which of the two is meant.
 """
 
 import re
-from itertools import pairwise
+from itertools import combinations
 from typing import Final
 
-from laser_verl.scoring.readings import Scalar, read
+from laser_verl.scoring.readings import Scalar, Word, plain, read
 
-_TEXT_AT_END = re.compile(
-    r"(?<=.)\\(?:text|math)(?:[a-z]{2})?\{([^{}]*(?:\{[^{}]*\}[^{}]*)*)\}$|(?<=.)\\mbox\{([^{}]*)\}$"
+_TEXT = re.compile(r"(?<=[0-9})\s])\\(?:text(?:[a-z]{2}|normal)?|math[a-z]{2}|mbox)\{([^{}]*)\}")
+_SEPARATOR_ALONE = re.compile(r"[ ,]*(?:and|or)[ ,]*", re.IGNORECASE)
+_SECOND_ANSWER = re.compile(
+    # "or", but for "or more" and the like; a number at the start or behind a separator, but for "5-cent"
+    r"\bor\b(?! *(?:more|less|fewer|greater|so|higher|lower|longer|shorter|above|below|later|earlier|older|better))"
+    r"|(?:^|\band\b|[,;(])[ $(]*-?[0-9]+(?![-a-zA-Z0-9])",
+    re.IGNORECASE,
 )
-_EXPONENT = re.compile(r"\^\{?-?[0-9]+\}?|(?<=[a-zA-Z])[0-9]")  # of a unit
-_SECOND_ANSWER = re.compile(r"[0-9]|\b(?:or|and)\b")
-_LIST_IN_INDEX = re.compile(r"[0-9}]_\{[^{}]*(?:,|\bor\b)[^{}]*\}")
-_DOTS: Final = (r"\ldots", r"\cdots", r"\dots", "...")
-_EQUALS = re.compile(r"(?<![<>!\\])=")
-_APPROXIMATELY: Final = r"\approx"
+_LIST_IN_INDEX = re.compile(r"[0-9}] *_ *\{[^{}]*(?:,|\bor\b)[^{}]*\}")
+_LIST_GOES_ON = re.compile(r", *\\ldots")
+_SIDES = re.compile(r"(?<![<>!\\])=|\\approx")
+_MOST_SIDES: Final = 4
 
-# What a value and its approximation may differ by, relative to the larger.
-_APPROXIMATION: Final = 0.01
+# A side with a unit is no bare number.
+_HAS_UNIT = re.compile(r"\\circ|\\text|\\math|\\mbox|%")
 
 
 def is_hedged(gold: str, answer: str) -> bool:
@@ -32,31 +35,41 @@ def is_hedged(gold: str, answer: str) -> bool:
         answer: The model's answer, normalised, of bounded length.
 
     Returns:
-        True for a second number, "or" or "and" in a text at the end (the exponent of a unit is none), a list in an
-        index, dots that the gold has not, and sides of an equation that are different numbers. E.g. of
+        True for "or" or a second number in a text behind a value, a list in an index, a list that goes on with dots
+        where that of the gold does not, and sides of an equation that are different numbers. E.g. of
         `7\text{ or 8}`, `7_{8, 9}`, `8 = 7`: True; of `7\text{ m/s}^2`, `x = 7`, `\sqrt{2} \approx 1.41`: False.
     """
-    text = _TEXT_AT_END.search(answer)
-    if text and _SECOND_ANSWER.search(_EXPONENT.sub("", text.group(1) or text.group(2) or "")):
+    for text in _TEXT.findall(answer):
+        if not _SEPARATOR_ALONE.fullmatch(text) and _SECOND_ANSWER.search(text):
+            return True
+    if _LIST_IN_INDEX.search(answer):
         return True
-    if _LIST_IN_INDEX.search(answer) or any(dots in answer and dots not in gold for dots in _DOTS):
+    if _LIST_GOES_ON.search(plain(answer)) and r"\ldots" not in plain(gold):
         return True
-    if _APPROXIMATELY in answer:
-        return _are_apart(answer.split(_APPROXIMATELY), _APPROXIMATION)
-    return "=" in answer and _are_apart(_EQUALS.split(answer), 0.0)
+    sides = _SIDES.split(answer)
+    if len(sides) == 1:
+        return False
+    return len(sides) > _MOST_SIDES or _are_apart(sides, is_exact=r"\approx" not in answer)
 
 
-def _are_apart(sides: list[str], tolerance: float) -> bool:
-    """Whether two neighbouring sides are numbers that differ."""
-    values = [_constant(side.strip()) for side in sides]
-    return any(
-        first is not None
-        and second is not None
-        and abs(first - second) > max(tolerance, 1e-6) * max(abs(first), abs(second))
-        for first, second in pairwise(values)
-    )
+def _are_apart(sides: list[str], is_exact: bool) -> bool:
+    """Whether two of the sides are numbers that differ, or three are words."""
+    if len(sides) > 2 and all(isinstance(read(side.strip()), Word) for side in sides):
+        return True
+    values = [(side, value) for side in sides if (value := _constant(side.strip())) is not None]
+    for (left, first), (right, second) in combinations(values, 2):
+        rounding = 0.0 if is_exact else max(_last_digit(left), _last_digit(right))
+        if abs(first - second) > rounding + 1e-6 * max(1.0, abs(first), abs(second)):
+            return True
+    return False
 
 
 def _constant(text: str) -> float | None:
-    found = read(text)
+    found = None if _HAS_UNIT.search(text) else read(text)
     return found.value.approximate() if isinstance(found, Scalar) and found.value.is_constant else None
+
+
+def _last_digit(side: str) -> float:
+    """What an approximation may be off by: a little more than half of its last digit."""
+    number = re.fullmatch(r"-?[0-9,]+(?:\.([0-9]+))?", side.strip())
+    return 0.6 * 10.0 ** -len(number.group(1) or "") if number else 0.0

@@ -10,6 +10,9 @@ from typing import Any
 # Where two expressions are compared in value: no special point of any function. A step apart for the next symbol.
 _POINT, _STEP = 0.7310585786, 0.2130427
 
+# Beyond these a float says nothing; and how close decimals have to be, relative to their size.
+_NOTHING, _MUCH, _CLOSE = 1e-60, 1e50, 1e-3
+
 # The constructions that answers are made of: the parser builds its tables, and sympy its caches, as they meet them.
 _WARM_UP = (
     (r"\sin(2x)+3", r"3+2\sin x\cos x"),
@@ -101,31 +104,39 @@ def _parse_in_two_stages() -> None:
 def are_surely_apart(gold: Sequence[Any], answer: Sequence[Any]) -> bool:
     r"""Say whether two expressions differ in value, so that nobody need try to simplify their difference to zero.
 
+    With a decimal among them, "apart" is a thousandth of the larger one: math-verify rounds to 6 places, by which 0.0
+    would equal every small number.
+
     Args:
         gold: What math-verify read, one item or none.
         answer: The same.
 
     Returns:
         True if both are plain expressions whose values at one point are far apart; False where nothing is known. E.g.
-        of sin(x) and 2·sin(x): True; of anything with an equation, a set, a decimal or a percent sign: False.
+        of sin(x) and 2·sin(x): True; of anything with an equation, a set or a percent sign: False.
     """
-    from sympy import Expr, Float, Symbol, UnevaluatedExpr
-    from sympy.concrete.expr_with_limits import ExprWithLimits
+    from sympy import Float
 
-    if not gold or not answer:
+    if not (gold and answer and _is_plain(gold[0]) and _is_plain(answer[0])):
         return False
     ours, theirs = gold[0], answer[0]
-    for value in (ours, theirs):
-        # math-verify has rules of its own for bare symbols, decimals and percentages
-        if not isinstance(value, Expr) or isinstance(value, Symbol):
-            return False
-        if getattr(value, "is_Matrix", False) or value.has(Float, UnevaluatedExpr, ExprWithLimits):
-            return False
     symbols = sorted(ours.free_symbols | theirs.free_symbols, key=str)
     point = {symbol: _POINT + _STEP * index for index, symbol in enumerate(symbols)}
     try:
         first, second = (complex(value.evalf(15, subs=point)) for value in (ours, theirs))
     except Exception:
         return False
-    size = max(1.0, abs(first), abs(second))  # of a value that is 0 only rounding errors may be left
-    return size < 1e50 and abs(first - second) > 1e-6 * size
+    size, difference = max(abs(first), abs(second)), abs(first - second)
+    if ours.has(Float) or theirs.has(Float):
+        return not symbols and _NOTHING < size < _MUCH and difference > _CLOSE * size
+    return size < _MUCH and difference > 1e-6 * max(1.0, size)  # of a value that is 0, rounding errors may be left
+
+
+def _is_plain(value: Any) -> bool:
+    """Whether math-verify has no rules of its own for it, as for bare symbols and percentages."""
+    from sympy import Expr, Symbol, UnevaluatedExpr
+    from sympy.concrete.expr_with_limits import ExprWithLimits
+
+    if not isinstance(value, Expr) or isinstance(value, Symbol) or getattr(value, "is_Matrix", False):
+        return False
+    return not value.has(UnevaluatedExpr, ExprWithLimits)

@@ -13,6 +13,8 @@ from laser_verl.scoring.verdict import Layer
 
 # math-verify compares decimals rounded to 6 places: values further apart than this never round to the same.
 _SURELY_APART: Final = Fraction(1, 10**6)
+# And so close relative to their size, or else 0.0 would equal every small number.
+CLOSE: Final = Fraction(1, 1000)
 # Constants whose floats differ by more than this, relative to their size, are apart beyond rounding.
 _FLOAT_APART: Final = 1e-9
 
@@ -115,12 +117,17 @@ def _raw(scalar: Scalar) -> Fraction:
 def _equal_decimals(ours: Scalar, theirs: Scalar) -> bool | None:
     first, second = ours.value.rational, theirs.value.rational
     if first is not None and second is not None:
-        is_close_raw = abs(_raw(ours) - _raw(theirs)) <= _SURELY_APART  # a percent sign may be passed over
-        return None if is_close_raw or abs(first - second) <= _SURELY_APART else False
+        # a percent sign may be passed over
+        return None if _may_round(first, second) or _may_round(_raw(ours), _raw(theirs)) else False
     if ours.value.is_constant and theirs.value.is_constant:
         difference = abs(ours.value.approximate() - theirs.value.approximate())
         return False if difference > 2 * _SURELY_APART and _apart(ours, theirs) > _FLOAT_APART else None
     return False
+
+
+def _may_round(first: Fraction, second: Fraction) -> bool:
+    difference = abs(first - second)
+    return difference <= min(_SURELY_APART, CLOSE * max(abs(first), abs(second)))
 
 
 def _apart(ours: Scalar, theirs: Scalar) -> float:

@@ -19,7 +19,8 @@ Term = tuple[int, tuple[tuple[str, int], ...]]
 
 _ONE: Final[Term] = (1, ())
 
-# Bounds that keep every operation below a millisecond.
+# Bounds that keep every value within a few milliseconds; the cost counts products of terms since the first number.
+_MAX_COST: Final = 1000
 _MAX_TERMS: Final = 60
 _MAX_RADICAND: Final = 10**6
 _MAX_BITS: Final = 256
@@ -35,14 +36,16 @@ class Polynomial:
 
     Args:
         terms: Coefficient of each term; zeros are dropped.
+        cost: What it took to get here.
 
     Raises:
         NotExact: If the value is too large. E.g. `\frac{1}{\sqrt{2}}` is `Polynomial({(2, ()): Fraction(1, 2)})`.
     """
 
-    __slots__ = ("terms",)
+    __slots__ = ("cost", "terms")
 
-    def __init__(self, terms: Mapping[Term, Fraction]) -> None:
+    def __init__(self, terms: Mapping[Term, Fraction], cost: int = 0) -> None:
+        self.cost = cost
         self.terms = {term: factor for term, factor in terms.items() if factor}
         if len(self.terms) > _MAX_TERMS or any(_bits(factor) > _MAX_BITS for factor in self.terms.values()):
             raise NotExact
@@ -94,21 +97,24 @@ class Polynomial:
         terms = dict(self.terms)
         for term, factor in other.terms.items():
             terms[term] = terms.get(term, Fraction(0)) + factor
-        return Polynomial(terms)
+        return Polynomial(terms, self.cost + other.cost)
 
     def __neg__(self) -> Polynomial:
-        return Polynomial({term: -factor for term, factor in self.terms.items()})
+        return Polynomial({term: -factor for term, factor in self.terms.items()}, self.cost)
 
     def __sub__(self, other: Polynomial) -> Polynomial:
         return self + -other
 
     def __mul__(self, other: Polynomial) -> Polynomial:
+        cost = self.cost + other.cost + len(self.terms) * len(other.terms)
+        if cost > _MAX_COST:
+            raise NotExact
         terms: dict[Term, Fraction] = {}
         for left, first in self.terms.items():
             for right, second in other.terms.items():
                 term, factor = _times(left, right)
                 terms[term] = terms.get(term, Fraction(0)) + first * second * factor
-        return Polynomial(terms)
+        return Polynomial(terms, cost)
 
     def __truediv__(self, other: Polynomial) -> Polynomial:
         return self * other.inverse()

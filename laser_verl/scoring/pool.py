@@ -47,7 +47,7 @@ class _Worker:
             [sys.executable, "-P", str(script), str(timeout_seconds)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+            env=os.environ | {"PYTHONPATH": os.pathsep.join(os.fspath(path) for path in sys.path if path)},
         )
 
     def warm_up(self) -> None:
@@ -168,6 +168,8 @@ class MathPool:
             except Exception as error:
                 worker = None
                 future.set_exception(error)
+        if worker is not None:
+            worker.close_pipes()
 
     def _judge(self, request: bytes, worker: _Worker | None) -> tuple[Status, _Worker | None]:
         # A worker that dies (killed from outside, out of memory) gets its task one second chance.
@@ -175,16 +177,13 @@ class MathPool:
             worker = worker or self._start()
             try:
                 reply = worker.ask(request, self._timeout_seconds + GRACE_SECONDS)
-            except TimeoutError:  # it should have said so itself
-                self._drop(worker)
-                return "timeout", None
-            except (EOFError, OSError):
+            except (TimeoutError, EOFError, OSError):  # at a mere time-out it would have said so
                 self._drop(worker)
                 worker = None
             else:
                 if reply != DIED:
                     return reply, worker
-        return "error", None
+        return "error", worker
 
     def _start(self) -> _Worker:
         """A warm worker. What kills one that starts says nothing about the answer that waits for it."""

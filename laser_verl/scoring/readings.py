@@ -63,6 +63,7 @@ _SIMPLER: Final = (
     (re.compile(r"\\(?:left|right)(?=[()\[\]]|\\[{}])"), ""),
     (re.compile(r"\\(?:displaystyle(?![a-zA-Z])|!)|\\?\$"), ""),
     (re.compile(r"\{,\}"), ","),
+    (re.compile(r"\\[cd]?dots(?![a-zA-Z])|\.\.\."), r"\\ldots"),
     (re.compile(r"\\[,;: ]|\\q?quad(?![a-zA-Z])"), " "),
     (re.compile(r"\\frac ?([0-9]) ?([0-9])(?![0-9])"), r"\\frac{\1}{\2}"),
     (re.compile(r"\\sqrt ?([0-9])(?![0-9])"), r"\\sqrt{\1}"),
@@ -71,7 +72,7 @@ _SIMPLER: Final = (
 )
 
 _STYLES: Final = r"\\(?:text|textbf|textit|textrm|mathrm|mathbf|mathit)"
-_WORD = re.compile(rf"{_STYLES}\{{ *(?:\(([a-zA-Z]+)\)|([a-zA-Z]+)) *\}}|\(([a-zA-Z])\)|([a-zA-Z])")
+_WORD = re.compile(rf"{_STYLES}\{{ *(?:\(([a-zA-Z]+)\)|([a-zA-Z]+)) *\}}|\(([a-zA-Z])\)|([a-zA-Z])|([A-Z]{{2,6}})")
 _UNIT = re.compile(rf"(?:{_STYLES}|\\mbox)\{{[ ~]*([a-zA-Z. /]*)\}} *(?:\^[0-9]|\^\{{[0-9]\}})?$")
 _DEGREES = re.compile(r"(?<=[0-9]) *\^ *(?:\\circ|\{ *\\circ *\})$")
 _NUMBER = re.compile(r"([+-]?) *([0-9]{1,3}(?:,[0-9]{3})+|[0-9]+)(\.[0-9]+)? *(\\?%)?")
@@ -114,7 +115,8 @@ def read(text: str) -> Reading | None:
         return None
     word = _WORD.fullmatch(text)
     if word:
-        return Word(next(filter(None, word.groups())).lower())
+        name = next(filter(None, word.groups())).lower()
+        return None if name == "i" else Word(name)  # the imaginary unit has one case
     assignment = _ASSIGNMENT.fullmatch(text)
     if assignment:
         value = None if _THOUSANDS.search(assignment.group(3)) else _scalar(assignment.group(3))

@@ -14,7 +14,6 @@ from laser_verl.scoring import formats, guards, loops
 from laser_verl.scoring.answers import Gold, gold_answers, normalise
 from laser_verl.scoring.cache import CachedJudge
 from laser_verl.scoring.layers import compare
-from laser_verl.scoring.pool import MathPool
 from laser_verl.scoring.released_loops import is_repetitive_as_released
 from laser_verl.scoring.tasks import Judge
 from laser_verl.scoring.verdict import Layer, Status, Verdict
@@ -69,8 +68,7 @@ class Scorer:
             raise ValueError(f"repetition={repetition!r} is unknown; known: {REPETITION}")
         self._thinking = thinking
         self.is_repetitive = {"strict": loops.is_repetitive, "released_code": is_repetitive_as_released}[repetition]
-        self._pool = MathPool(num_workers, timeout_seconds)
-        self._judged = CachedJudge(self._pool)
+        self._judged = CachedJudge(num_workers, timeout_seconds)
 
     async def score_async(
         self,
@@ -134,7 +132,7 @@ class Scorer:
 
     def close(self) -> None:
         """Kill the worker processes. Called at exit as well; a second call does nothing."""
-        self._pool.close()
+        self._judged.close()
 
     def _draft(
         self,

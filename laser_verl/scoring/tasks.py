@@ -1,7 +1,7 @@
 """What compares a gold with an answer: mathematics or another scorer, chosen by a row's `data_source`."""
 
 import difflib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any, Final
@@ -171,10 +171,22 @@ class Scorers:
     """Which scorer a source has.
 
     Args:
-        entries: The user's own by source, and perhaps under `DEFAULT`.
+        entries: The user's own by source (`*` at its end stands for any end), and perhaps under `DEFAULT`.
     """
 
     entries: Mapping[str, Task] = field(default_factory=dict)
+
+    def entry_of(self, source: object) -> str | None:
+        """Name the user's own entry that a source falls under, the default apart.
+
+        Args:
+            source: A row's `data_source`.
+
+        Returns:
+            The name as the user wrote it: the source's own, or else the longest beginning followed by `*`; None
+            without either. E.g. "phys*" for "physics" where the user named "p*" and "phys*".
+        """
+        return covering(str(source), self.entries.keys() - {DEFAULT})
 
     def find(self, source: object) -> Task | None:
         """Look up a source: the user's own entry, then what is shipped, then the user's default.
@@ -187,12 +199,32 @@ class Scorers:
             gold is no answer (`is_run_or_searched`). E.g. `Scorers().find("aime24")`: `MATH`.
         """
         name = str(source)
-        if name in self.entries and name != DEFAULT:
-            return self.entries[name]
-        if shipped := _shipped(name):
-            return _SIMPLE[shipped]
+        if (own := self.entry_of(name)) is not None:
+            return self.entries[own]
+        if (shipped := covering(name, SHIPPED)) is not None:
+            return _SIMPLE[SHIPPED[shipped]]
         default = self.entries.get(DEFAULT)
         return None if default is not None and is_run_or_searched(name) and default.function is None else default
+
+    def explain_missing(self, source: object, key: str) -> str:
+        """Say why a source has no scorer, and what to do about it.
+
+        Args:
+            source: A row's `data_source`.
+            key: Config key of the mapping.
+
+        Returns:
+            What goes on after the name of the row. E.g. `Scorers().explain_missing("apps", "scorers")`: "has no scorer:
+            apps is scored by running code or by search, …".
+        """
+        if is_run_or_searched(str(source)):
+            return (
+                f"has no scorer: {source} is scored by running code or by search, and scorers compare answers; leave "
+                "these rows out, or give them to a function of yours under a reward manager of laser_verl, as "
+                f"+reward.reward_kwargs.scorers={{{source}: {{path: FILE, name: FUNCTION}}}}"
+            )
+        known = ", ".join((*self.entries, *SHIPPED))
+        return f"has no scorer; known are {known}; name one for all the rest by +{key}.{DEFAULT}=math"
 
     @property
     def functions(self) -> set[Function]:
@@ -200,9 +232,19 @@ class Scorers:
         return {task.function for task in self.entries.values() if task.function is not None}
 
 
-def _shipped(source: str) -> str | None:
-    known = (key for key in SHIPPED if key == source or (key.endswith("*") and source.startswith(key[:-1])))
-    return next((SHIPPED[key] for key in known), None)
+def covering(source: str, names: Collection[str]) -> str | None:
+    """Find the name that stands for a source.
+
+    Args:
+        source: A row's `data_source`.
+        names: Sources, or their beginnings followed by `*`.
+
+    Returns:
+        The source itself, else the longest beginning, else None. E.g. "aime*" for "aime24".
+    """
+    if source in names:
+        return source
+    return max((name for name in names if name.endswith("*") and source.startswith(name[:-1])), key=len, default=None)
 
 
 def is_run_or_searched(source: str) -> bool:
@@ -214,7 +256,8 @@ def read_scorers(given: object, where: str = "scorers") -> Scorers:
     """Read the mapping from sources to scorers.
 
     Args:
-        given: `{SOURCE: ENTRY, default: ENTRY}` as `build` takes each entry, or None.
+        given: `{SOURCE: ENTRY, default: ENTRY}` as `build` takes each entry, or None; a `*` at the end of a source stands
+            for any end.
         where: What the user calls the mapping.
 
     Returns:
@@ -227,4 +270,6 @@ def read_scorers(given: object, where: str = "scorers") -> Scorers:
         raise ValueError(
             f"{where}={given!r:.80} must be a mapping from data_source to scorer; give e.g. {{physics: exact}}"
         )
+    if "*" in (given or {}):
+        raise ValueError(f"{where}.* stands for every source; name the scorer of all the rest {where}.{DEFAULT}")
     return Scorers({str(source): build(entry, f"{where}.{source}") for source, entry in (given or {}).items()})

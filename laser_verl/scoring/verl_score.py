@@ -12,15 +12,18 @@ tokens: where a tokenizer counts the think tags among these, no response has the
 import os
 import threading
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final, cast
 
 from laser_verl.core import Scores
 from laser_verl.scoring.answers import gold_answers
+from laser_verl.scoring.formats import reader
 from laser_verl.scoring.scorer import Scorer
-from laser_verl.scoring.tasks import DEFAULT, MATH, SHIPPED, Scorers, Task, read_scorers
+from laser_verl.scoring.tasks import DEFAULT, MATH, Scorers, Task, read_scorers
 from laser_verl.scoring.verdict import LAYERS, STATUSES
 
 _SCORES = Scores()
+
+_LONGEST_SECONDS: Final = 600
 
 _lock = threading.Lock()
 _made: dict[str, tuple[Scorer, Scorers]] = {}
@@ -48,7 +51,7 @@ async def compute_score(
         extra_info: The row's; its `index` names the row in an error.
         thinking: A format of `formats.known()`.
         prompt_opens_think: The chat template ends every prompt with `<think>`.
-        verify_timeout_seconds: Limit for one comparison by math-verify, above 0.
+        verify_timeout_seconds: Limit for one comparison by math-verify, in (0, 600].
         scorers: `{SOURCE: ENTRY, default: ENTRY}` as in `tasks.build`, users' functions apart; None takes every source
             for mathematics, save those whose answers are programs or search results.
 
@@ -63,10 +66,8 @@ async def compute_score(
             read; the message names the row.
         RuntimeError: If no math-verify worker can be started.
     """
-    if not isinstance(prompt_opens_think, bool):
-        raise ValueError(f"prompt_opens_think={prompt_opens_think!r} must be true or false")
     row = f"data_source={data_source!r}, index={(extra_info or {}).get('index')!r}"
-    scorer, choice = _make(thinking, verify_timeout_seconds, scorers)
+    scorer, choice = _make(thinking, prompt_opens_think, verify_timeout_seconds, scorers)
     task = _task(choice, data_source, ground_truth, row)
     verdict = await scorer.score_async(
         solution_str, ground_truth, prompt_opens_think=prompt_opens_think, row=row, judge=task.judge
@@ -84,17 +85,49 @@ async def compute_score(
     }
 
 
-def _make(thinking: str, timeout_seconds: float, scorers: Mapping[str, Any] | None) -> tuple[Scorer, Scorers]:
+def read_options(
+    thinking: object = "deepseek",
+    prompt_opens_think: object = False,
+    verify_timeout_seconds: object = 5.0,
+    scorers: object = None,
+) -> Scorers:
+    """Check the options of `compute_score`, and read the scorers among them; starts nothing.
+
+    Args:
+        thinking: As in `compute_score`.
+        prompt_opens_think: As in `compute_score`.
+        verify_timeout_seconds: As in `compute_score`.
+        scorers: As in `compute_score`.
+
+    Returns:
+        The scorers. E.g. `read_options().find("physics")`: `MATH`.
+
+    Raises:
+        ValueError: If an option is wrong; the message begins with its name.
+    """
+    reader(cast(str, thinking))
+    if not isinstance(prompt_opens_think, bool):
+        raise ValueError(f"prompt_opens_think={prompt_opens_think!r} must be true or false")
+    seconds = verify_timeout_seconds
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 < seconds <= _LONGEST_SECONDS:
+        raise ValueError(f"verify_timeout_seconds={seconds!r} must be in (0, {_LONGEST_SECONDS}], e.g. 5")
+    choice = Scorers({DEFAULT: MATH}) if scorers is None else read_scorers(scorers)
+    if choice.functions:
+        raise ValueError(
+            f"scorers={scorers} names a function, which this one cannot call; name one of our reward managers, "
+            "or give that function itself as reward.custom_reward_function"
+        )
+    return choice
+
+
+def _make(
+    thinking: str, prompt_opens_think: bool, timeout_seconds: float, scorers: Mapping[str, Any] | None
+) -> tuple[Scorer, Scorers]:
     """One scorer per process and set of options, closed at exit by itself; a fork does not share its parent's."""
-    key = repr((os.getpid(), thinking, timeout_seconds, scorers))
+    key = repr((os.getpid(), thinking, prompt_opens_think, timeout_seconds, scorers))
     with _lock:
         if key not in _made:
-            choice = Scorers({DEFAULT: MATH}) if scorers is None else read_scorers(scorers)
-            if choice.functions:
-                raise ValueError(
-                    f"scorers={scorers} names a function, which this one cannot call; name one of our reward managers, "
-                    "or give that function itself as reward.custom_reward_function"
-                )
+            choice = read_options(thinking, prompt_opens_think, timeout_seconds, scorers)
             _made[key] = Scorer(thinking, timeout_seconds), choice
         return _made[key]
 
@@ -102,10 +135,8 @@ def _make(thinking: str, timeout_seconds: float, scorers: Mapping[str, Any] | No
 def _task(choice: Scorers, data_source: str, ground_truth: Any, row: str) -> Task:
     task = choice.find(data_source)
     if task is None:
-        raise ValueError(
-            f"the row with {row} has no scorer; known are {', '.join((*choice.entries, *SHIPPED))}; name one for all "
-            "the rest by +reward.custom_reward_function.reward_kwargs.scorers.default=math"
-        )
+        missing = choice.explain_missing(data_source, "reward.custom_reward_function.reward_kwargs.scorers")
+        raise ValueError(f"the row with {row} {missing}")
     for gold in gold_answers(ground_truth, row):
         if problem := task.check_gold(gold):
             raise ValueError(f"the row with {row}: ground_truth={gold!r:.80} {problem}")

@@ -38,7 +38,7 @@ def main(timeout_seconds: float) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, whose end then ends this process
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # no one left to reply to: end without a traceback
-    resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
+    _limit_memory()
     logging.disable(logging.CRITICAL)  # math-verify warns about every text it cannot read
     warnings.simplefilter("ignore")  # and so does sympy
     judge = load_judge()
@@ -56,6 +56,12 @@ def main(timeout_seconds: float) -> None:
         if is_busy[0]:
             is_busy[0] = 0
             _reply(replies, "timeout" if os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGALRM else DIED)
+
+
+def _limit_memory() -> None:
+    allowed = resource.getrlimit(resource.RLIMIT_AS)[1]
+    limit = MEMORY_BYTES if allowed == resource.RLIM_INFINITY else min(MEMORY_BYTES, allowed)
+    resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
 
 
 def _serve(

@@ -7,7 +7,7 @@ from typing import Any
 
 from laser_verl.scoring import LAYERS, STATUSES
 from laser_verl.scoring.answers import gold_answers
-from laser_verl.scoring.tasks import SHIPPED, Scorers, Task
+from laser_verl.scoring.tasks import Scorers, Task
 
 ERROR = "laser_error"
 """Key of ``reward_extra_info`` under which a reward worker sends the reason why it could not score a row."""
@@ -95,12 +95,11 @@ def scorer_of(item: Any, scorers: Scorers) -> Task:
         BadRow: its data source has no scorer, or that scorer cannot read the gold answer.
     """
     name = row_name(item)
-    task = scorers.find(item.non_tensor_batch.get("data_source"))
+    source = item.non_tensor_batch.get("data_source")
+    task = scorers.find(source)
     if task is None:
-        raise BadRow(
-            f"laser_verl: the row with {name} has no scorer; known are {', '.join((*scorers.entries, *SHIPPED))}; name "
-            "one for all the rest by +reward.reward_kwargs.scorers.default=math"
-        )
+        missing = scorers.explain_missing(source, "reward.reward_kwargs.scorers")
+        raise BadRow(f"laser_verl: the row with {name} {missing}")
     if task.judge is None:
         return task
     try:

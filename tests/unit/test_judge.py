@@ -57,6 +57,9 @@ def test_without_golds_it_says_whether_the_answer_can_be_read(judge: Judge) -> N
         (r"\sin x", r"\cos(\pi/2-x)", False),
         ("x", r"2\sin x", False),  # a bare symbol is compared by name
         (r"\sqrt[3]{2}", "1.2599", False),  # a decimal is rounded
+        (r"1.6\times10^{-19}", r"9.1\times10^{-31}", True),  # but 0.0 is not every small number
+        ("0.0", r"10^{-7}", True),
+        ("0.0", r"\sin \pi", False),
         ("50%", "51", False),
         ("x=1", "x=2", False),
         ("(1,2)", "(1,3)", False),

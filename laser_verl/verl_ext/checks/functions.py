@@ -1,34 +1,82 @@
-"""A user's own Python function, looked up without running the user's file."""
+"""Python functions that a config names: users' own, looked up without running their file, our own, and formats."""
 
 from __future__ import annotations
 
 import ast
 import difflib
 import importlib.util
+import inspect
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from laser_verl.verl_ext.checks.report import Report
+from laser_verl.core.checks import unknown
+from laser_verl.scoring import verl_score
+from laser_verl.scoring.formats import reader
+from laser_verl.verl_ext.checks.report import Report, each_mistake
 
+_NODE = "reward.custom_reward_function"
 _CALLABLE = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 _PASSED = ("data_source", "solution_str", "ground_truth", "extra_info")
+_RESPONSES = (("", False), ("x", True))
 
 
 def check_reward_function(config: DictConfig, report: Report) -> None:
-    """Check that `reward.custom_reward_function` names a function that takes what verl passes.
+    """Check that `reward.custom_reward_function` names a function that takes what verl passes; of ours, the options too.
 
     Args:
         config: The composed config.
         report: Takes mistakes and what is active.
     """
-    node = "reward.custom_reward_function"
-    path, name = OmegaConf.select(config, f"{node}.path"), OmegaConf.select(config, f"{node}.name")
+    path, name = OmegaConf.select(config, f"{_NODE}.path"), OmegaConf.select(config, f"{_NODE}.name")
     if not path:
         return
     report.active["custom_reward_function"] = f"{name} of {path}"
-    check_function(str(path), str(name), f"{node}.path", f"{node}.name", report)
+    check_function(str(path), str(name), f"{_NODE}.path", f"{_NODE}.name", report)
+    where = f"{_NODE}.reward_kwargs"
+    given = OmegaConf.select(config, where, default={})
+    if not isinstance(given, DictConfig | dict):
+        report.add(where, f"{where}={given!r} must be a mapping; leave it out for none")
+    elif is_our_function(config):
+        plain = OmegaConf.to_container(given, resolve=True) if isinstance(given, DictConfig) else given
+        _check_options(where, {str(key): value for key, value in plain.items()}, report)
+
+
+def is_our_function(config: DictConfig) -> bool:
+    """Whether `reward.custom_reward_function` is `verl_score.compute_score`."""
+    path, name = OmegaConf.select(config, f"{_NODE}.path"), OmegaConf.select(config, f"{_NODE}.name")
+    file = _file_of(str(path)) if path and name == verl_score.compute_score.__name__ else None
+    return file is not None and file.resolve() == Path(verl_score.__file__).resolve()
+
+
+def _check_options(where: str, given: dict[str, Any], report: Report) -> None:
+    known = list(inspect.signature(verl_score.read_options).parameters)
+    for key in given:
+        if key not in known:
+            report.add(f"{where}.{key}", f"{where}: {unknown('option', key, known)}")
+    options = {key: value for key, value in given.items() if key in known}
+    _, found = each_mistake(lambda kwargs: verl_score.read_options(**kwargs), options)
+    for key, message in found:
+        report.add(f"{where}.{key}".rstrip("."), f"{where}.{message}")
+    if "thinking" in options and not report.names(f"{where}.thinking"):
+        check_format(options["thinking"], where, report)
+
+
+def check_format(thinking: str, where: str, report: Report) -> None:
+    """Try a format on two short responses: one that a package brings may fail on every call.
+
+    Args:
+        thinking: A name of `formats.known()`.
+        where: Config key of the options that `thinking` is among.
+        report: Takes the mistake.
+    """
+    try:
+        for response, prompt_opens_think in _RESPONSES:
+            reader(thinking)(response, prompt_opens_think)
+    except ValueError as error:
+        report.add(f"{where}.thinking", f"{where}.{error}")
 
 
 def check_function(path: str, name: str, path_key: str, name_key: str, report: Report) -> None:

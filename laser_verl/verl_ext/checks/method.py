@@ -12,10 +12,11 @@ from laser_verl.core.checks import unknown
 from laser_verl.core.framework import Method, Need, build, describe, method_names
 from laser_verl.verl_ext.checks.agent_loop import check_agent_loop
 from laser_verl.verl_ext.checks.filter_groups import check_filter_groups
+from laser_verl.verl_ext.checks.functions import check_format, is_our_function
 from laser_verl.verl_ext.checks.names import OUR_MODES
 from laser_verl.verl_ext.checks.report import Report, each_mistake, shown, whole
 from laser_verl.verl_ext.checks.scorers import check_entries, sound_entries
-from laser_verl.verl_ext.checks.scoring import has_function, has_reward_model_only
+from laser_verl.verl_ext.checks.scoring import has_function, has_reward_model_only, is_by_us
 from laser_verl.verl_ext.settings import (
     STOCK_MODES,
     Plugin,
@@ -62,6 +63,8 @@ def check_method(config: DictConfig, report: Report) -> Settings | None:
     check_agent_loop(config, settings, report)
     _check_verdict_source(config, settings, report)
     check_entries(config, settings, report)
+    if is_by_us(config):
+        check_format(settings.verification.thinking, _KWARGS, report)
     return settings
 
 
@@ -218,7 +221,7 @@ def _check_group(settings: Settings, method: Method | None, is_ours: bool, repor
     else:
         report.notes.append(
             f"with the stock trainer {settings.method} is applied in the reward workers, which cannot tell validation "
-            "from training: validation's score is shaped too, while acc stays raw"
+            "from training: validation's reward is shaped too, while score and acc stay raw"
         )
 
 
@@ -231,7 +234,7 @@ def _check_verdict_source(config: DictConfig, settings: Settings, report: Report
             "reward.reward_model.enable=true gives scores, and a length reward has to know which responses are right; "
             f"say from which score on: +{_KWARGS}.correct_at=0.5",
         )
-    elif has_function(config):
+    elif has_function(config) and not is_our_function(config):
         report.notes.append(
             "reward.custom_reward_function has to return a dict with score and acc; for one that returns a number, say "
             f"from which one on an answer is correct: +{_KWARGS}.correct_at=1.0"

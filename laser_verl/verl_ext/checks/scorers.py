@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig
 
-from laser_verl.scoring.tasks import DEFAULT, SHIPPED, Scorers, build, is_run_or_searched, read_scorers
+from laser_verl.scoring.tasks import DEFAULT, SHIPPED, Scorers, covering, is_run_or_searched, read_scorers
 from laser_verl.verl_ext.checks.functions import check_function
 from laser_verl.verl_ext.checks.report import Report
 from laser_verl.verl_ext.checks.scoring import Golds, has_function, is_by_us, say
@@ -42,7 +42,7 @@ def sound_entries(given: object, report: Report) -> dict[str, Any]:
     for source, entry in given.items():
         where = f"{SCORERS}.{source}"
         try:
-            build(entry, where)
+            read_scorers({source: entry}, SCORERS)
             sound[str(source)] = entry
         except ValueError as error:
             report.add(where, str(error))
@@ -94,10 +94,9 @@ def check_sources(splits: dict[str, Split], scorers: Scorers, golds: Golds, repo
     report.active["scorers"] = {source: task.name for source, task in found.items() if task}
     if any(report.names(name) for name in (SCORERS, f"{SCORERS}.{DEFAULT}")):
         return
+    wrong = {mistake.field.removeprefix(f"{SCORERS}.") for mistake in report.mistakes}
     for name, split in splits.items():
-        lacking = [
-            source for source in sorted(split.sources) if not found[source] and not report.names(f"{SCORERS}.{source}")
-        ]
+        lacking = [source for source in sorted(split.sources) if not found[source] and covering(source, wrong) is None]
         special = [source for source in lacking if is_run_or_searched(source)]
         others = [source for source in lacking if source not in special]
         if special:
@@ -125,9 +124,9 @@ def _without_scorer(split: str, wrong: list[str], others: list[str]) -> str:
 
 
 def _note_unused(scorers: Scorers, sources: set[str], report: Report) -> None:
-    unused = sorted(set(scorers.entries) - sources - {DEFAULT})
+    unused = sorted(scorers.entries.keys() - {DEFAULT} - {scorers.entry_of(source) for source in sources})
     if unused:
         report.notes.append(
-            f"{SCORERS} names {', '.join(unused)}, which no row has as data_source; there are: "
+            f"{SCORERS} names {', '.join(unused)}, which no row uses; their data_source is one of: "
             + ", ".join(sorted(sources))
         )
