@@ -96,7 +96,7 @@ def refuse_misspelt(keys: Iterable[str], known: Sequence[str], where: str) -> No
         BadInput: If there is such a key, e.g. `prompts`.
     """
     for name in keys:
-        near = difflib.get_close_matches(name, known, n=1, cutoff=0.9)
+        near = difflib.get_close_matches(name.lower(), known, n=1, cutoff=0.9)
         if near and name not in known:
             raise BadInput(f"{where}: unknown key {name!r}; did you mean {near[0]!r}?")
 
@@ -130,6 +130,8 @@ def _reject_constant(name: str) -> Any:
 def _lines(source: str) -> Iterator[tuple[str, int, bytes]]:
     """File name, line number from 1, line. Bytes, since text mode would also split at other line separators."""
     if source == STANDARD_INPUT:
+        if sys.stdin is None:
+            raise WrongUsage("--input -: standard input is closed; give a file")
         for number, line in enumerate(sys.stdin.buffer, 1):
             yield "standard input", number, line
         return

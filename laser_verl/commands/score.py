@@ -72,7 +72,8 @@ def run(source: str, thinking: str, timeout_seconds: float, write: Write) -> str
             output.put(_failed(error))
         output.finish()
     if not numbers:
-        raise BadInput(f"{source} holds no response; give JSONL with one response a line: {{{', '.join(REQUIRED)}}}")
+        name = "standard input" if source == STANDARD_INPUT else source
+        raise BadInput(f"{name} holds no response; give JSONL with one response a line: {{{', '.join(REQUIRED)}}}")
     per_status = ", ".join(f"{status} {numbers[status]}" for status in STATUSES)
     return f"{numbers.total()} responses in {time.perf_counter() - begun:.1f} s: {per_status}"
 
@@ -120,6 +121,10 @@ class _InOrder:
                 continue
             try:
                 self._write(result.result())
+            except BrokenPipeError as error:
+                self._failure = error
+            except OSError as error:
+                self._failure = CommandError(f"the verdicts cannot be written: {error.strerror}")
             except BaseException as error:
                 self._failure = error
 

@@ -91,8 +91,9 @@ def _gold_answer(gold: object, row: object) -> str:
 
 
 def _bad_gold(gold: object, row: object) -> ValueError:
+    where = "" if row is None else f" of row {row!r}"
     return ValueError(
-        f"ground_truth={_shown(gold)} of row {row!r} is not an answer; give a non-empty string, a finite number or a "
+        f"ground_truth={_shown(gold)}{where} is not an answer; give a non-empty string, a finite number or a "
         'non-empty list of these in reward_model.ground_truth, e.g. "\\\\frac{1}{2}"'
     )
 

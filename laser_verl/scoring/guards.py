@@ -22,6 +22,7 @@ _WITH_LIMITS: Final = frozenset({r"\sum", r"\prod", r"\int"})  # what follows ^ 
 _FRACTIONS: Final = frozenset({r"\frac", r"\dfrac", r"\tfrac", r"\cfrac"})
 _BINOMIALS: Final = frozenset({r"\binom", r"\dbinom", r"\tbinom"})
 _TWO: Final = 0.302  # above log10(2)
+_E: Final = 0.435  # above log10(e)
 _HUGE: Final = 9.0  # 10^_HUGE is beyond every limit, and no overflow
 _SPACING = re.compile(r"\\(?:left|right|[,;:! ])|[\s,]+")
 
@@ -115,8 +116,11 @@ class _Estimate:
         if token in _WITH_LIMITS:
             return self._with_limits()
         if token[0].isdigit() and token.isascii():
-            return math.log10(max(float(token[:300]), 1.0)) if len(token) <= 300 else float(len(token))
-        return _TWO if token == "+" else 0.0
+            return _digits(token)
+        if token == r"\end":  # of a matrix, whose powers are worked out
+            self._next_atom()
+            return 1.0
+        return {"+": _TWO, "e": _E}.get(token, 0.0)
 
     def _next_atom(self) -> float:
         return self._atom() if self._at < len(self._tokens) else 0.0
@@ -138,6 +142,12 @@ class _Estimate:
     def _binomial(self) -> float:
         upper, lower = self._next_atom(), self._next_atom()
         return _limited(min(_TWO * 10 ** min(upper, _HUGE), upper * 10 ** min(lower, _HUGE)))
+
+
+def _digits(number: str) -> float:
+    """|log10| of a number: a small one may be the base of a negative power."""
+    value = float(number[:300])
+    return float(len(number)) if len(number) > 300 else abs(math.log10(value)) if value else 0.0
 
 
 def _limited(digits: float) -> float:

@@ -10,7 +10,7 @@ from typing import Final
 
 from laser_verl.scoring.readings import Scalar, Word, plain, read
 
-_TEXT = re.compile(r"(?<=[0-9})\s])\\(?:text(?:[a-z]{2}|normal)?|math[a-z]{2}|mbox)\{([^{}]*)\}")
+_TEXT = re.compile(r"(?<=.)\\(?:text(?:[a-z]{2}|normal)?|math[a-z]{2}|mbox)\{([^{}]*)\}")
 _SEPARATOR_ALONE = re.compile(r"[ ,]*(?:and|or)[ ,]*", re.IGNORECASE)
 _SECOND_ANSWER = re.compile(
     # "or", but for "or more" and the like; a number at the start or behind a separator, but for "5-cent"

@@ -194,7 +194,7 @@ class Within:
 
     Args:
         relative: Tolerance as a share of the gold, 0 or more.
-        absolute: Tolerance in the unit of the gold, 0 or more.
+        absolute: Tolerance in the unit of the gold, percent points for a percentage, 0 or more.
     """
 
     relative: Fraction
@@ -215,8 +215,11 @@ class Within:
         if ours is None or theirs is None:
             return False
         if ours.is_percent == theirs.is_percent:
-            return self._is_near(ours.value, theirs.value)
-        return any(self._is_near(a, b) for a in ours.readings for b in theirs.readings)
+            unit = 100 if ours.is_percent else 1
+            return self._is_near(ours.value * unit, theirs.value * unit)
+        if ours.is_percent:  # 50%: an answer without the sign may be 50 or 1/2, the tolerance is in percent points
+            return any(self._is_near(ours.value * 100, answer) for answer in (theirs.value, theirs.value * 100))
+        return any(self._is_near(ours.value, answer) for answer in theirs.readings)
 
     def _is_near(self, gold: Fraction, answer: Fraction) -> bool:
         return abs(answer - gold) <= max(self.absolute, self.relative * abs(gold))

@@ -256,8 +256,8 @@ def read_scorers(given: object, where: str = "scorers") -> Scorers:
     """Read the mapping from sources to scorers.
 
     Args:
-        given: `{SOURCE: ENTRY, default: ENTRY}` as `build` takes each entry, or None; a `*` at the end of a source stands
-            for any end.
+        given: `{SOURCE: ENTRY, default: ENTRY}` as `build` takes each entry, or None; a `*` at the end of a SOURCE
+            stands for any end.
         where: What the user calls the mapping.
 
     Returns:

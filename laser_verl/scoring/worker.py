@@ -21,6 +21,8 @@ from laser_verl.scoring.judge import load_judge
 
 MEMORY_BYTES = 1 << 30
 
+_SHORT_OF_MEMORY = 0.95
+
 READY = "ready"
 DIED = "died"
 
@@ -64,6 +66,13 @@ def _limit_memory() -> None:
     resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
 
 
+def _was_short_of_memory() -> bool:
+    """Whether this process has come close to its limit."""
+    with open("/proc/self/status", encoding="ascii") as file:
+        peak = next((int(line.split()[1]) << 10 for line in file if line.startswith("VmPeak")), 0)
+    return peak > _SHORT_OF_MEMORY * resource.getrlimit(resource.RLIMIT_AS)[0]
+
+
 def _serve(
     judge: Callable[[Sequence[str], str], str], replies: int, is_busy: mmap.mmap, timeout_seconds: float, parent: int
 ) -> None:
@@ -80,6 +89,8 @@ def _serve(
             os._exit(1)  # what is left of the heap is not to be trusted
         except Exception:
             status = "error"
+        if status != "equal" and _was_short_of_memory():
+            os._exit(1)  # math-verify takes a MemoryError for an answer that it cannot read
         signal.setitimer(signal.ITIMER_REAL, 0)
         is_busy[0] = 0
         _reply(replies, status)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
+
 from laser_verl.scoring import LAYERS, STATUSES
 from laser_verl.scoring.answers import gold_answers
 from laser_verl.scoring.tasks import Scorers, Task
@@ -171,6 +173,6 @@ def read_custom_result(
 
 
 def _flag(name: str, value: Any, function: str) -> bool:
-    if isinstance(value, str) or value not in (0, 1):
+    if not isinstance(value, bool | int | float | np.bool_ | np.number) or value not in (0, 1):
         raise BadRow(f"laser_verl: {function} returned {name}={value!r:.80}; it must be true or false")
     return bool(value)

@@ -25,7 +25,7 @@ from laser_verl.verl_ext import seeded_rollout
 from laser_verl.verl_ext.compat import all_or_nothing, put_in_place_of
 from laser_verl.verl_ext.driver import Driver, refuse_bad_rows
 from laser_verl.verl_ext.dumps import dump_columns
-from laser_verl.verl_ext.reward_row import ERROR, SCORED_BY
+from laser_verl.verl_ext.reward_row import ERROR, SCORED_BY, SEVERAL_TURNS
 from laser_verl.verl_ext.settings import names_our_manager, read_plugin, read_settings, refuse_group_method
 
 logger = logging.getLogger(__name__)
@@ -99,7 +99,7 @@ class LaserTrainer(PPOTrainer):
         given = inspect.signature(super()._val_metrics_update).bind(*args, **kwargs).arguments
         infos = given["reward_extra_infos_dict"]
         refuse_bad_rows(infos.get(ERROR, ()))
-        for name in SCORED_BY:  # no numbers to take a mean of
+        for name in (*SCORED_BY, SEVERAL_TURNS):  # no numbers to take a mean of
             infos.pop(name, None)
         return super()._val_metrics_update(*args, **kwargs)
 

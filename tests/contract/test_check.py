@@ -150,7 +150,7 @@ def test_response_method_on_the_stock_trainer_is_said_to_shape_validation(good: 
     assert report.ok
     assert report.active["shaped_on"] == "reward worker"
     assert report.active["targets"] == "100 tokens"
-    assert any("validation's score is shaped too, while acc stays raw" in note for note in report.notes)
+    assert any("validation's reward is shaped too, while score and acc stay raw" in note for note in report.notes)
 
 
 def test_batch_sizes_that_verl_refuses_later(good: list[str]) -> None:

@@ -11,8 +11,10 @@ from tokenizers.models import WordLevel
 from tokenizers.pre_tokenizers import WhitespaceSplit
 from transformers import PreTrainedTokenizerFast
 
+from laser_verl.scoring import verl_score
+from laser_verl.scoring.formats import ENTRY_POINTS
 from laser_verl.verl_ext.checks import check
-from tests.contract.good_run import KWARGS, has_note, message
+from tests.contract.good_run import KWARGS, fields, has_note, message
 
 TEMPLATE = "actor_rollout_ref.model.custom_chat_template"
 MESSAGES = "{% for m in messages %}<|{{ m.role }}|>{{ m.content }}{% endfor %}"
@@ -73,6 +75,87 @@ def test_verdict_sources_are_checked_without_running_them(good: list[str], tmp_p
     assert "+reward.reward_kwargs.correct_at=0.5" in message(report, f"{KWARGS}.correct_at")
     assert "tool_agent" in message(report, "laser.seeded_rollout")
     assert "reward.reward_model.model_path" in [mistake.field for mistake in report.mistakes]
+
+
+OURS = "reward.custom_reward_function"
+OPTIONS = f"{OURS}.reward_kwargs"
+
+
+@pytest.mark.parametrize(
+    ("option", "field", "words"),
+    [
+        ("thinking=boxd", "thinking", "thinking='boxd' is unknown; known: deepseek, boxed"),
+        ("thinkng=boxed", "thinkng", "unknown option 'thinkng'; did you mean 'thinking'?"),
+        ("scorers={default: mth}", "scorers", "scorers.default='mth' is unknown"),
+        ("scorers={default: {path: mine.py}}", "scorers", "names a function, which this one cannot call"),
+        ("prompt_opens_think=1", "prompt_opens_think", "prompt_opens_think=1 must be true or false"),
+        *(
+            (f"verify_timeout_seconds={value}", "verify_timeout_seconds", "must be in (0, 600], e.g. 5")
+            for value in ("0", "700", "true", "null", "'5'")
+        ),
+    ],
+)
+def test_options_of_our_reward_function(good: list[str], option: str, field: str, words: str) -> None:
+    report = check([*good, f"{OURS}.path=pkg://laser_verl.scoring.verl_score", f"+{OPTIONS}.{option}"])
+    assert fields(report) == [f"{OPTIONS}.{field}"]
+    text = message(report, f"{OPTIONS}.{field}")
+    assert text.startswith(OPTIONS)
+    assert words in text
+
+
+def test_our_reward_function_with_sound_options(good: list[str]) -> None:
+    options = "{thinking: boxed, prompt_opens_think: true, verify_timeout_seconds: 5, scorers: {my/*: exact}}"
+    path = f"{OURS}.path=pkg://laser_verl.scoring.verl_score"
+    for more in ([], [f"+{OPTIONS}={options}"]):
+        report = check([*good, path, *more])
+        assert report.mistakes == []
+        assert not has_note(report, "has to return a dict with score and acc")
+    several = check(
+        [*good, f"{OURS}.path={verl_score.__file__}", f"+{OPTIONS}={{thinking: boxd, a: 1, prompt_opens_think: 1}}"]
+    )
+    assert sorted(fields(several)) == [f"{OPTIONS}.{name}" for name in ("a", "prompt_opens_think", "thinking")]
+
+
+@pytest.mark.parametrize("value", ["null", "5", "[1]"])
+def test_options_of_a_reward_function_are_a_mapping(good: list[str], tmp_path: Path, value: str) -> None:
+    reward = tmp_path / "reward.py"
+    reward.write_text("def compute_score(**kwargs): ...\n")
+    for path in ("pkg://laser_verl.scoring.verl_score", reward):
+        report = check([*good, f"{OURS}.path={path}", f"+{OPTIONS}={value}"])
+        assert fields(report) == [OPTIONS]
+        assert "must be a mapping; leave it out for none" in message(report, OPTIONS)
+    # of a function of the user's, the options are the user's business
+    report = check([*good, f"{OURS}.path={reward}", f"+{OPTIONS}.thinkng=boxed"])
+    assert report.mistakes == []
+    assert has_note(report, "has to return a dict with score and acc")
+
+
+@pytest.mark.parametrize(
+    ("name", "line", "words"),
+    [
+        ("never", "1 / 0", "raised ZeroDivisionError"),
+        ("on_text", "Parsed(False, None) if not response else response.no_such", "raised AttributeError"),
+        ("opened", "Parsed(opens or 0, None) if opens else Parsed(False, 1)", "returned Parsed("),
+        ("fine", "Parsed(False, None)", None),
+    ],
+)
+def test_a_format_is_tried(
+    good: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, line: str, words: str | None
+) -> None:
+    source = f"from laser_verl.scoring.formats import Parsed\ndef read(response, opens):\n    return {line}\n"
+    (tmp_path / f"package_{name}.py").write_text(source)
+    info = tmp_path / f"package_{name}-1.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: package_{name}\nVersion: 1\n")
+    (info / "entry_points.txt").write_text(f"[{ENTRY_POINTS}]\n{name} = package_{name}:read\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    ours = f"{OURS}.path=pkg://laser_verl.scoring.verl_score"
+    for node, more in ((KWARGS, []), (OPTIONS, [ours])):
+        report = check([*good, *more, f"+{node}.thinking={name}"])
+        assert fields(report) == [f"{node}.thinking"] * (words is not None)
+        if words:
+            assert f"{node}.thinking='{name}': package_{name}" in message(report, f"{node}.thinking")
+            assert words in message(report, f"{node}.thinking")
 
 
 @pytest.mark.parametrize(

@@ -126,7 +126,16 @@ def test_a_function_that_returns_a_number_needs_a_threshold(judge: str) -> None:
     [
         ({}, of_source("physics", "a", "b"), ["physics", "index=17", "no scorer", f"+{SCORERS}.default=math"]),
         ({}, of_source(None, "a", "b"), ["data_source=None", "no scorer"]),
-        ({"default": "math"}, of_source("codecontests", "a", "b"), ["codecontests", "no scorer"]),
+        (
+            {"default": "math"},
+            of_source("codecontests", "a", "b"),
+            [
+                "codecontests",
+                "no scorer",
+                "running code",
+                "={codecontests: {path: FILE, name: FUNCTION}}",
+            ],
+        ),
         ({"x": "multiple_choice"}, of_source("x", "a", "ab"), ["'x'", "index=17", "'ab'", "give one letter"]),
         ({"x": "multiple_choice"}, of_source("x", "a", ["b", "ab"]), ["'ab'", "give one letter"]),
         ({"x": "exact"}, of_source("x", "a", ["b", float("nan")]), ["nan", "not an answer"]),
@@ -212,7 +221,7 @@ def test_a_source_without_scorer_is_named_with_those_that_have_one(good: list[st
     assert "with one in these data: aime24, history, tiny_world/easy" in text
     assert "shipped: openai/gsm8k, " in text
     assert f"+{SCORERS}.default=math" in text
-    assert has_note(report, "names histery, which no row has")
+    assert has_note(report, "names histery, which no row uses")
     # what the message says is enough
     assert check([*good, data, f"+{SCORERS}={{history: exact}}", f"+{SCORERS}.default=math"]).mistakes == []
 
@@ -231,6 +240,21 @@ def test_wrong_entries_have_a_line_each_and_no_echo(good: list[str], tmp_path: P
     assert fields(check([*good, f"+{SCORERS}=math"])) == [SCORERS]
 
 
+def test_a_star_in_an_entry_covers_sources(good: list[str], tmp_path: Path) -> None:
+    data = write(tmp_path / "data.parquet", {"my/a": EIGHT, "my/b": ["7"], "other": ["7"]})
+    report = check([*good, data, f"+{SCORERS}={{my/*: exact, oth*: math, other: exact, their/*: exact}}"])
+    assert report.mistakes == []
+    assert [report.active["scorers"][source] for source in ("my/a", "my/b", "other")] == ["exact"] * 3
+    assert has_note(report, "names oth*, their/*, which no row uses", "my/a, my/b, other")
+    # a wrong entry is one mistake, not one for each source that it was meant for
+    wrong = check([*good, data, f"+{SCORERS}={{my/*: exct, other: exact}}"])
+    assert fields(wrong) == [f"{SCORERS}.my/*"]
+    assert "did you mean 'exact'?" in message(wrong, f"{SCORERS}.my/*")
+    alone = check([*good, data, f"+{SCORERS}={{*: exact}}"])
+    assert fields(alone) == [f"{SCORERS}.*"]
+    assert f"{SCORERS}.default" in message(alone, f"{SCORERS}.*")
+
+
 def test_code_and_search_need_a_function(good: list[str], tmp_path: Path, judge: str) -> None:
     data = write(tmp_path / "data.parquet", {"codecontests": EIGHT, "searchR1_nq": ["7"]})
     text = message(check([*good, data, f"+{SCORERS}.default=math"]), "data.train_files")
@@ -247,7 +271,7 @@ def test_golds_that_their_scorer_cannot_read_name_file_and_row(good: list[str], 
     report = check([*good, data, f"+{SCORERS}={entries}"])
     assert fields(report) == ["data.train_files"]
     text = message(report, "data.train_files")
-    assert not has_note(report, "which no row has")
+    assert not has_note(report, "which no row uses")
     assert f"{path}: row 11 (from 0) has reward_model.ground_truth='about 2', which is no number" in text
     assert "(2 such golds)" in text
     report = check([*good, data, f"+{SCORERS}={{numbers: exact, letters: {{scorer: numeric, absolute_tolerance: 0}}}}"])

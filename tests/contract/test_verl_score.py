@@ -7,6 +7,7 @@ import functools
 import inspect
 import json
 import math
+import re
 import subprocess
 import sys
 import threading
@@ -186,7 +187,11 @@ def test_a_row_without_extra_info_is_scored_and_named() -> None:
     [
         ({"thinking": "deepsek"}, "did you mean 'deepseek'"),
         ({"prompt_opens_think": "yes"}, "prompt_opens_think='yes' must be true or false"),
-        ({"verify_timeout_seconds": 0}, "timeout_seconds=0"),
+        ({"prompt_opens_think": 1}, "prompt_opens_think=1 must be true or false"),
+        *(
+            ({"verify_timeout_seconds": value}, rf"^verify_timeout_seconds={value!r} must be in \(0, 600\], e.g. 5")
+            for value in (0, -1, 700, True, None, "5", float("nan"))
+        ),
         ({"scorers": {"aime24": "mathh"}}, "scorers.aime24='mathh' is unknown"),
         ({"scorers": {"default": {"path": "mine.py"}}}, "names a function"),
     ],
@@ -201,13 +206,28 @@ def test_wrong_options_are_errors(options: dict[str, Any], message: str) -> None
     ("source", "options"),
     [
         ("somewhere", {"scorers": {"physics": "exact"}}),
-        # by default all is mathematics but what is no answer
-        ("codecontests", {}),
+        ("apps*", {"scorers": {"apps": "exact"}}),
     ],
 )
 def test_a_source_without_a_scorer_is_an_error_that_names_the_row(source: str, options: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match=rf"data_source='{source}', index=3 has no scorer; known are .*default=math"):
+    where = f"data_source={source!r}, index=3 has no scorer; known are "
+    with pytest.raises(ValueError, match=re.escape(where) + r".*by \+reward\.custom_reward_function\..*default=math"):
         asyncio.run(verl_score.compute_score(source, "7", "7", {"index": 3}, **options))
+
+
+@pytest.mark.parametrize("options", [{}, {"scorers": {"default": "math"}}])
+def test_code_is_not_sent_to_mathematics(options: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=r"index=3 has no scorer: codecontests is scored by running code") as raised:
+        asyncio.run(verl_score.compute_score("codecontests", "7", "7", {"index": 3}, **options))
+    assert "default=math" not in str(raised.value)
+    assert "+reward.reward_kwargs.scorers={codecontests: {path: FILE, name: FUNCTION}}" in str(raised.value)
+
+
+def test_options_are_read_without_starting_anything() -> None:
+    assert verl_score.read_options().find("physics").name == "math"
+    scorers = verl_score.read_options(scorers={"my/*": "exact"}, verify_timeout_seconds=600)
+    assert scorers.find("my/quiz").name == "exact"
+    assert verl_score._made == {}
 
 
 def test_a_gold_that_its_scorer_cannot_read_is_an_error_that_names_the_row() -> None:

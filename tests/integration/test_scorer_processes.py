@@ -79,7 +79,8 @@ def test_a_worker_out_of_memory_costs_a_second_try(scorer: Scorer) -> None:
     assert workers_of(starter) != [worker]
 
 
-def test_an_answer_whose_worker_dies_twice_is_an_error_and_not_tried_again(scorer: Scorer) -> None:
+@pytest.mark.parametrize("forked", [False, True])
+def test_an_answer_whose_worker_dies_twice_is_an_error_and_not_tried_again(scorer: Scorer, forked: bool) -> None:
     slow = r"\boxed{\sum_{k=1}^{99999} \sin(k^2)}"
     assert scorer.score(r"\boxed{\sin x}", "x").status == "different"
     with ThreadPoolExecutor(1) as threads:
@@ -88,9 +89,32 @@ def test_an_answer_whose_worker_dies_twice_is_an_error_and_not_tried_again(score
             time.sleep(3)
             if verdict.done():
                 break
-            for pid in workers_of(os.getpid()):
+            starters = workers_of(os.getpid())
+            for pid in [child for starter in starters for child in workers_of(starter)] if forked else starters:
                 os.kill(pid, signal.SIGKILL)
         assert verdict.result(1).status == "error"
     again = scorer.score(slow, "7")
     assert (again.status, again.layer) == ("error", "cache")
     assert scorer.score(r"\boxed{\cos x}", r"\sin(\frac{\pi}{2}-x)").status == "equal"
+    assert len(workers_of(os.getpid())) == 1
+
+
+FORKED = """
+import os, pathlib, sys
+from laser_verl.scoring import Scorer
+sys.path.append(pathlib.Path("/nowhere"))
+scorer = Scorer(thinking="boxed")
+assert scorer.score(r"\\boxed{\\sin x}", "x").status == "different"
+child = os.fork()
+status = scorer.score(r"\\boxed{\\cos x}", r"\\sin(\\frac{\\pi}{2}-x)").status
+assert status == "equal"
+scorer.close()
+if child:
+    assert os.waitpid(child, 0)[1] == 0
+else:
+    os._exit(0)
+"""
+
+
+def test_both_sides_of_a_fork_score_on() -> None:
+    subprocess.run([sys.executable, "-c", FORKED], check=True, timeout=60)

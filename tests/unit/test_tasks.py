@@ -4,6 +4,8 @@ import pickle
 from fractions import Fraction
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from laser_verl.data import tiny_world
 from laser_verl.scoring.short_answers import Within, read_letter, read_number, same_choice, same_text
@@ -165,6 +167,12 @@ def within(relative: str = "0", absolute: str = "0") -> Within:
         (within("0.01", "5"), "1000", "1011", False),
         # binary floats call 0.1 + 0.2 more than 0.3
         (within(absolute="0.1"), "0.2", "0.3", True),
+        (within(absolute="0.5"), r"50\%", r"50.5\%", True),  # percent points
+        (within(absolute="0.5"), r"50\%", r"50.6\%", False),
+        (within(absolute="0.5"), r"50\%", "0.503", True),
+        (within(absolute="0.5"), r"50\%", "0.9", False),
+        (within(absolute="0.5"), r"50\%", r"99\%", False),
+        (within(absolute="0.5"), "0.5", r"99\%", True),
         (within(), "0.1", "1/10", True),
         (within(), "1/3", "0.3333333333333333", False),
         # a percent sign on one side only may mean either, as in mathematics
@@ -276,10 +284,10 @@ def test_wrong_entries_say_what_is_wrong(entry: object, message: str) -> None:
         build(entry, "scorers.physics")
 
 
-@pytest.mark.parametrize("given", ["math", ["math"], 3])
-def test_scorers_are_a_mapping(given: object) -> None:
+@pytest.mark.parametrize("entries", ["math", ["math"], 3])
+def test_scorers_are_a_mapping(entries: object) -> None:
     with pytest.raises(ValueError, match=r"scorers=.*must be a mapping.*\{physics: exact\}"):
-        read_scorers(given)
+        read_scorers(entries)
 
 
 def test_a_source_is_looked_up_in_the_users_entries_then_among_the_shipped_then_by_default() -> None:
@@ -290,6 +298,70 @@ def test_a_source_is_looked_up_in_the_users_entries_then_among_the_shipped_then_
     assert scorers.find("physics").name == "exact"
     assert read_scorers(None).find("physics") is None
     assert read_scorers({}).find(None) is None
+
+
+@pytest.mark.parametrize(
+    ("source", "scorer"),
+    [
+        ("phys", "exact"),
+        ("physics", "exact"),
+        ("physics/v2", "multiple_choice"),
+        ("physics/v1", "numeric"),
+        ("physics/v10", "multiple_choice"),
+        # no pattern but at the end
+        ("a*b", "exact"),
+        ("axb", None),
+        ("phy", None),
+        # before what is shipped, even its full names
+        ("aime24", "exact"),
+        ("amc23", "multiple_choice"),
+        ("aim", None),
+        ("numina_x", "math"),
+        ("searchR1_nq", "exact"),
+    ],
+)
+def test_a_star_at_the_end_of_a_source_stands_for_any_end(source: str, scorer: str | None) -> None:
+    scorers = read_scorers(
+        {
+            "phys*": "exact",
+            "physics/*": "multiple_choice",
+            "physics/v1": {"scorer": "numeric", "absolute_tolerance": 0},
+            "a*b": "exact",
+            "aime*": "exact",
+            "amc*": "multiple_choice",
+            "searchR1_*": "exact",
+        }
+    )
+    task = scorers.find(source)
+    assert (task and task.name) == scorer
+
+
+@given(
+    st.text("ab*", max_size=6),
+    st.dictionaries(st.text("ab*", min_size=2, max_size=4), st.sampled_from(["exact", "multiple_choice"]), max_size=6),
+)
+def test_a_source_of_its_own_name_or_else_the_longest_beginning_wins(source: str, entries: dict[str, str]) -> None:
+    found = read_scorers(entries).entry_of(source)
+    # from the source itself down to its first character, the first that is named
+    wanted = [source, *(source[:end] + "*" for end in range(len(source), -1, -1))]
+    assert found == next((name for name in wanted if name in entries), None)
+
+
+def test_a_star_alone_is_the_default() -> None:
+    with pytest.raises(ValueError, match=r"scorers\.\* stands for every source; .* scorers\.default"):
+        read_scorers({"*": "exact"})
+
+
+def test_what_is_said_of_a_source_without_scorer_helps() -> None:
+    scorers = read_scorers({"physics": "exact"})
+    said = scorers.explain_missing("chemistry", "reward.scorers")
+    assert said.startswith("has no scorer; known are physics, openai/gsm8k, ")
+    assert said.endswith("by +reward.scorers.default=math")
+    for source in ("codecontests", "searchR1_nq"):
+        said = scorers.explain_missing(source, "reward.scorers")
+        assert f"{source} is scored by running code or by search" in said
+        assert f"scorers={{{source}: {{path: FILE, name: FUNCTION}}}}" in said
+        assert "math" not in said
 
 
 @pytest.mark.parametrize("source", ["codecontests", "taco", "searchR1_nq"])

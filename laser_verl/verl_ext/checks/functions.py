@@ -24,7 +24,7 @@ _RESPONSES = (("", False), ("x", True))
 
 
 def check_reward_function(config: DictConfig, report: Report) -> None:
-    """Check that `reward.custom_reward_function` names a function that takes what verl passes; of ours, the options too.
+    """Check that `reward.custom_reward_function` names a function that takes what verl passes, and its options if ours.
 
     Args:
         config: The composed config.
@@ -40,7 +40,7 @@ def check_reward_function(config: DictConfig, report: Report) -> None:
     if not isinstance(given, DictConfig | dict):
         report.add(where, f"{where}={given!r} must be a mapping; leave it out for none")
     elif is_our_function(config):
-        plain = OmegaConf.to_container(given, resolve=True) if isinstance(given, DictConfig) else given
+        plain: Any = OmegaConf.to_container(OmegaConf.create(given), resolve=True)
         _check_options(where, {str(key): value for key, value in plain.items()}, report)
 
 

@@ -101,7 +101,7 @@ def _unreadable(rows: Rows, scorers: Scorers, timeout_seconds: float) -> list[tu
         if task is None or task.function is not None or (task.judge is None and row >= _ROWS_OF_MATHEMATICS):
             continue
         try:
-            answers = gold_answers(gold, row)
+            answers = gold_answers(gold)
         except ValueError as error:
             wrong.append((row, str(error)))
             continue
@@ -119,8 +119,8 @@ def _unreadable_mathematics(golds: dict[str, tuple[int, str]], timeout_seconds: 
     return [
         (
             row,
-            f"reward_model.ground_truth={text!r:.80}, in which math-verify reads no mathematics; correct it, or name "
-            f"another scorer, e.g. +reward.reward_kwargs.scorers={{{source}: exact}}",
+            f"reward_model.ground_truth={text!r:.80}, in which math-verify reads no mathematics, or too much of it; "
+            f"correct it, or name another scorer, e.g. +reward.reward_kwargs.scorers={{{source}: exact}}",
         )
         for row, source, text in found
     ]
