@@ -20,6 +20,7 @@ _SECOND_ANSWER = re.compile(
 )
 _LIST_IN_INDEX = re.compile(r"[0-9}] *_ *\{[^{}]*(?:,|\bor\b)[^{}]*\}")
 _LIST_GOES_ON = re.compile(r", *\\ldots")
+_STATEMENTS = re.compile(r",(?![0-9]{3}(?![0-9]))")  # 1,234 is one number
 _SIDES = re.compile(r"(?<![<>!\\])=|\\approx")
 _MOST_SIDES: Final = 4
 
@@ -46,16 +47,15 @@ def is_hedged(gold: str, answer: str) -> bool:
         return True
     if _LIST_GOES_ON.search(plain(answer)) and r"\ldots" not in plain(gold):
         return True
-    sides = _SIDES.split(answer)
-    if len(sides) == 1:
-        return False
-    return len(sides) > _MOST_SIDES or _are_apart(sides, is_exact=r"\approx" not in answer)
+    return any(_is_false(statement) for statement in _STATEMENTS.split(answer))
 
 
-def _are_apart(sides: list[str], is_exact: bool) -> bool:
-    """Whether two of the sides are numbers that differ, or three are words."""
-    if len(sides) > 2 and all(isinstance(read(side.strip()), Word) for side in sides):
+def _is_false(statement: str) -> bool:
+    """Whether two sides of an equation are numbers that differ, or it sets three words equal, or goes on and on."""
+    sides = _SIDES.split(statement)
+    if len(sides) > _MOST_SIDES or (len(sides) > 2 and all(isinstance(read(side.strip()), Word) for side in sides)):
         return True
+    is_exact = r"\approx" not in statement
     values = [(side, value) for side in sides if (value := _constant(side.strip())) is not None]
     for (left, first), (right, second) in combinations(values, 2):
         rounding = 0.0 if is_exact else max(_last_digit(left), _last_digit(right))

@@ -100,7 +100,13 @@ def test_a_second_answer_is_no_answer(answer: str) -> None:
         *(r"1+2+\ldots+n=\frac{n(n+1)}{2}", r"10 \cdot 9 \cdots 1 = 3628800", r"3.14\ldots", r"7\text{ or more}"),
         *(r"12\text{ men and women}", r"7\text{ in base 10}", r"7\text{ (mod 10)}", r"7\text{ liters per 100 km}"),
         *(r"7\text{ 5-cent coins}", r"7\text{ when n = 3}", r"7\text{ (Option 2)}", r"0.25\text{ mol of C6H12O6}"),
-        *(r"25\text{ mL of 0.5 M HCl}", r"1\text{ or }2", r"1 \text{, and } 2"),
+        *(
+            r"25\text{ mL of 0.5 M HCl}",
+            r"1\text{ or }2",
+            r"1 \text{, and } 2",
+            "a=1, b=2, c=3, d=4, k=5",
+            "10^3 = 1,000",
+        ),
     ],
 )
 def test_units_and_equal_sides_are_no_second_answer(answer: str) -> None:
