@@ -234,14 +234,20 @@ def test_reading_waits_for_writing_so_that_memory_is_bounded(tmp_path: Path) -> 
 
 @contextmanager
 def program(*arguments: str, **more: Any) -> Iterator[subprocess.Popen[str]]:
-    """The command as a program of its own, which reads standard input."""
+    """The command as a program of its own, which reads standard input and hears Ctrl-C even below a background job."""
     call = [sys.executable, "-m", "laser_verl", "score", "--input", "-", *arguments]
     pipe = subprocess.PIPE
-    with subprocess.Popen(call, stdin=pipe, stdout=pipe, stderr=pipe, text=True, **more) as process:
+    with subprocess.Popen(
+        call, stdin=pipe, stdout=pipe, stderr=pipe, text=True, preexec_fn=_hear_ctrl_c, **more
+    ) as process:
         try:
             yield process
         finally:
             process.kill()
+
+
+def _hear_ctrl_c() -> None:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def ask(process: subprocess.Popen[str], line: Any) -> dict[str, Any]:
