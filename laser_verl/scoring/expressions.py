@@ -30,7 +30,7 @@ def read_expression(text: str) -> Polynomial | None:
     r"""Read an expression.
 
     Args:
-        text: A bare answer in which `\left`, `\dfrac` and the like are gone (`answers.plain`).
+        text: A bare answer in which `\left`, `\dfrac` and the like are gone (`readings.plain`).
 
     Returns:
         Its exact value, or None where it is outside the grammar. E.g. `2\sqrt{8}`: the value 4·√2; `2 3`: None.

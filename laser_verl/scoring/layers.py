@@ -14,7 +14,7 @@ from laser_verl.scoring.verdict import Layer
 # math-verify compares decimals rounded to 6 places: values further apart than this never round to the same.
 _SURELY_APART: Final = Fraction(1, 10**6)
 # And so close relative to their size, or else 0.0 would equal every small number.
-CLOSE: Final = Fraction(1, 1000)
+_CLOSE: Final = Fraction(1, 1000)
 # Constants whose floats differ by more than this, relative to their size, are apart beyond rounding.
 _FLOAT_APART: Final = 1e-9
 
@@ -127,7 +127,7 @@ def _equal_decimals(ours: Scalar, theirs: Scalar) -> bool | None:
 
 def _may_round(first: Fraction, second: Fraction) -> bool:
     difference = abs(first - second)
-    return difference <= min(_SURELY_APART, CLOSE * max(abs(first), abs(second)))
+    return difference <= min(_SURELY_APART, _CLOSE * max(abs(first), abs(second)))
 
 
 def _apart(ours: Scalar, theirs: Scalar) -> float:

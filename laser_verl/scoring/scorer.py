@@ -65,7 +65,7 @@ class Scorer:
         if num_workers < 1:
             raise ValueError(f"num_workers={num_workers} must be at least 1; give e.g. 2")
         if repetition not in REPETITION:
-            raise ValueError(f"repetition={repetition!r} is unknown; known: {REPETITION}")
+            raise ValueError(f"repetition={repetition!r} is unknown; known: {', '.join(REPETITION)}")
         self._thinking = thinking
         self.is_repetitive = {"strict": loops.is_repetitive, "released_code": is_repetitive_as_released}[repetition]
         self._judged = CachedJudge(num_workers, timeout_seconds)

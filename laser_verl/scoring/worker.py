@@ -23,7 +23,6 @@ MEMORY_BYTES = 1 << 30
 
 _SHORT_OF_MEMORY = 0.95
 
-READY = "ready"
 DIED = "died"
 
 _PR_SET_PDEATHSIG = 1
@@ -46,7 +45,7 @@ def main(timeout_seconds: float) -> None:
     judge = load_judge()
     gc.freeze()  # what is loaded by now stays shared between the children
     is_busy = mmap.mmap(-1, 1)  # shared with the child
-    _reply(replies, READY)
+    _reply(replies, "ready")
     while True:
         parent = os.getpid()
         child = os.fork()
