@@ -1,21 +1,24 @@
 """A process that runs math-verify: one JSON request per line on standard input, one JSON reply per line back.
 
 `pool.py` starts it as a script, so that the host's `__main__` is not imported again. It imports math-verify once, and
-forks: the child answers the requests, and when one takes too long, or too much memory, or somebody kills the child, the
-next child is there in milliseconds and as warm.
+forks: the child judges what this process hands on, and when that takes too long, or too much memory, or somebody kills
+the child, this process says so, and the next child is there in milliseconds and as warm.
 """
 
+import contextlib
 import ctypes
 import gc
 import json
 import logging
-import mmap
 import os
 import resource
 import signal
 import sys
 import warnings
 from collections.abc import Callable, Sequence
+from multiprocessing import Pipe
+from multiprocessing.connection import Connection
+from typing import NoReturn
 
 from laser_verl.scoring.judge import load_judge
 
@@ -24,6 +27,8 @@ MEMORY_BYTES = 1 << 30
 _SHORT_OF_MEMORY = 0.95
 
 DIED = "died"
+
+_Judge = Callable[[Sequence[str], str], str]
 
 _PR_SET_PDEATHSIG = 1
 
@@ -38,25 +43,55 @@ def main(timeout_seconds: float) -> None:
     os.dup2(2, 1)  # what a library prints must not mix with the replies
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, whose end then ends this process
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
-    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # no one left to reply to: end without a traceback
     _limit_memory()
     logging.disable(logging.CRITICAL)  # math-verify warns about every text it cannot read
     warnings.simplefilter("ignore")  # and so does sympy
     judge = load_judge()
     gc.freeze()  # what is loaded by now stays shared between the children
-    is_busy = mmap.mmap(-1, 1)  # shared with the child
-    _reply(replies, "ready")
-    while True:
+    with contextlib.suppress(BrokenPipeError):  # no one left to reply to
+        _write(replies, "ready")
+        child = _Child(judge, timeout_seconds)
+        for request in sys.stdin.buffer:
+            if child.has_ended():
+                child = _Child(judge, timeout_seconds)
+            _write(replies, child.ask(request))
+
+
+def _write(replies: int, reply: str) -> None:
+    os.write(replies, json.dumps(reply).encode("ascii") + b"\n")
+
+
+class _Child:
+    """The process that judges, a fork of this one."""
+
+    def __init__(self, judge: _Judge, timeout_seconds: float) -> None:
         parent = os.getpid()
-        child = os.fork()
-        if child == 0:
-            _serve(judge, replies, is_busy, timeout_seconds, parent)
-        _, status = os.waitpid(child, 0)
-        if os.waitstatus_to_exitcode(status) == 0:
-            return
-        if is_busy[0]:
-            is_busy[0] = 0
-            _reply(replies, "timeout" if os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGALRM else DIED)
+        self._connection, requests = Pipe()
+        self._status: int | None = None
+        self._pid = os.fork()
+        if self._pid == 0:
+            self._connection.close()
+            _end_with(parent)
+            _serve(judge, requests, timeout_seconds)
+        requests.close()
+
+    def ask(self, request: bytes) -> str:
+        """The status of one request; "timeout" or DIED if the child ended over it."""
+        try:
+            self._connection.send_bytes(request)
+            return self._connection.recv_bytes().decode("ascii")
+        except (EOFError, OSError):
+            self.has_ended(wait_options=0)
+            return "timeout" if self._status == -signal.SIGALRM else DIED
+
+    def has_ended(self, wait_options: int = os.WNOHANG) -> bool:
+        """Whether it cannot take a request any more."""
+        if self._status is None:
+            pid, status = os.waitpid(self._pid, wait_options)
+            if pid:
+                self._connection.close()
+                self._status = os.waitstatus_to_exitcode(status)
+        return self._status is not None
 
 
 def _limit_memory() -> None:
@@ -72,32 +107,29 @@ def _was_short_of_memory() -> bool:
     return peak > _SHORT_OF_MEMORY * resource.getrlimit(resource.RLIMIT_AS)[0]
 
 
-def _serve(
-    judge: Callable[[Sequence[str], str], str], replies: int, is_busy: mmap.mmap, timeout_seconds: float, parent: int
-) -> None:
-    """Answer requests, in the child. At the limit the kernel ends it, whatever it is in the middle of."""
+def _end_with(parent: int) -> None:
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     if os.getppid() != parent:
         os._exit(1)
-    for line in sys.stdin.buffer:
-        is_busy[0] = 1
-        signal.setitimer(signal.ITIMER_REAL, timeout_seconds)
-        try:
-            status = judge(*json.loads(line))
-        except MemoryError:
-            os._exit(1)  # what is left of the heap is not to be trusted
-        except Exception:
-            status = "error"
-        if status != "equal" and _was_short_of_memory():
-            os._exit(1)  # math-verify takes a MemoryError for an answer that it cannot read
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        is_busy[0] = 0
-        _reply(replies, status)
+
+
+def _serve(judge: _Judge, requests: Connection, timeout_seconds: float) -> NoReturn:
+    """Answer requests, in the child. At the limit the kernel ends it, whatever it is in the middle of."""
+    with contextlib.suppress(EOFError, OSError):
+        while True:
+            request = requests.recv_bytes()
+            signal.setitimer(signal.ITIMER_REAL, timeout_seconds)
+            try:
+                status = judge(*json.loads(request))
+            except MemoryError:
+                os._exit(1)  # what is left of the heap is not to be trusted
+            except Exception:
+                status = "error"
+            if status != "equal" and _was_short_of_memory():
+                os._exit(1)  # math-verify takes a MemoryError for an answer that it cannot read
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            requests.send_bytes(status.encode("ascii"))
     os._exit(0)
-
-
-def _reply(replies: int, reply: str) -> None:
-    os.write(replies, json.dumps(reply).encode("ascii") + b"\n")
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """The scorer's worker processes end with the process that started them."""
 
+import functools
 import os
 import resource
 import signal
@@ -31,6 +32,10 @@ time.sleep(60 if %r else 0)
 """
 
 
+def have_died(pids: list[int]) -> bool:
+    return not any(map(is_alive, pids))
+
+
 def everyone_below(pid: int) -> list[int]:
     starters = workers_of(pid)
     return starters + [child for starter in starters for child in workers_of(starter)]
@@ -54,7 +59,7 @@ def test_no_worker_outlives_its_parent(kill: bool) -> None:
     parent.wait(10)
     parent.stdout.close()
     # The stuck one ends by its own alarm: 2 s limit + 2 s grace. After an orderly exit nothing is left at once.
-    assert wait_until(lambda: not any(map(is_alive, workers)), 10.0 if kill else 1.0)
+    assert wait_until(functools.partial(have_died, workers), 10.0 if kill else 1.0)
 
 
 @pytest.fixture
@@ -62,6 +67,21 @@ def scorer() -> Iterator[Scorer]:
     scorer = Scorer(thinking="boxed", timeout_seconds=60.0, num_workers=1)
     yield scorer
     scorer.close()
+
+
+def test_children_killed_at_any_moment_cost_neither_a_verdict_nor_their_starter(scorer: Scorer) -> None:
+    assert scorer.score(r"\boxed{\sin x}", "x").status == "different"
+    starters = workers_of(os.getpid())
+    with ThreadPoolExecutor(1) as threads:
+        for i in range(60):
+            verdict = threads.submit(scorer.score, rf"\boxed{{\sin x+{i}}}", rf"{i}+\sin x")
+            time.sleep(i / 30_000)  # 0 to 2 ms, the time of a few hand-overs
+            children = everyone_below(starters[0])
+            for child in children:
+                os.kill(child, signal.SIGKILL)
+            assert verdict.result(60).status == "equal"
+            assert wait_until(functools.partial(have_died, children), 10.0)
+    assert workers_of(os.getpid()) == starters
 
 
 def test_a_worker_out_of_memory_costs_a_second_try(scorer: Scorer) -> None:

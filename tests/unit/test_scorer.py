@@ -162,7 +162,7 @@ def test_a_worker_killed_from_outside_loses_nothing(scorer: Scorer, forked: bool
     for shift in (2, 3, 4):
         gold = rf"{shift + int(forked)}-{int(forked)}+\sin x"
         assert scorer.score(answer(rf"\sin x+{shift}"), gold).status == "equal"
-    assert workers_of(os.getpid())
+    assert (workers_of(os.getpid()) == workers) == forked
 
 
 def test_workers_start_when_needed_and_end_with_close() -> None:
