@@ -10,10 +10,10 @@ from rich.console import Console
 from rich.table import Table
 
 from laser_verl.commands import WrongUsage, message_of
-from laser_verl.core import framework
+from laser_verl.core import framework, registry
 
 
-def select(name: str | None) -> list[framework.MethodInfo]:
+def select(name: str | None) -> list[registry.MethodInfo]:
     """One method, or all of them by name.
 
     Args:
@@ -26,12 +26,12 @@ def select(name: str | None) -> list[framework.MethodInfo]:
         WrongUsage: If no method has this name.
     """
     try:
-        return [framework.describe(known) for known in ([name] if name is not None else framework.method_names())]
+        return [registry.describe(known) for known in ([name] if name is not None else registry.method_names())]
     except (ValueError, KeyError) as error:
         raise WrongUsage(message_of(error)) from error
 
 
-def as_records(methods: Sequence[framework.MethodInfo]) -> list[dict[str, Any]]:
+def as_records(methods: Sequence[registry.MethodInfo]) -> list[dict[str, Any]]:
     """The methods for programs.
 
     Args:
@@ -46,7 +46,7 @@ def as_records(methods: Sequence[framework.MethodInfo]) -> list[dict[str, Any]]:
     ]
 
 
-def print_overview(methods: Sequence[framework.MethodInfo]) -> None:
+def print_overview(methods: Sequence[registry.MethodInfo]) -> None:
     """Print one row per method for people.
 
     Args:
@@ -58,7 +58,7 @@ def print_overview(methods: Sequence[framework.MethodInfo]) -> None:
     _console().print(table)
 
 
-def print_details(method: framework.MethodInfo) -> None:
+def print_details(method: registry.MethodInfo) -> None:
     """Print one method with its formula and options for people.
 
     Args:
@@ -81,6 +81,6 @@ def _console() -> Console:
     return Console(highlight=False, markup=False)
 
 
-def _needs(method: framework.MethodInfo) -> list[str]:
+def _needs(method: registry.MethodInfo) -> list[str]:
     """Needs in a fixed order, that of their definition."""
     return [need.value for need in framework.Need if need in method.needs]

@@ -11,7 +11,7 @@ import numpy as np
 from laser_verl.commands import BadInput, WrongUsage, message_of
 from laser_verl.commands.records import Record, read_records
 from laser_verl.commands.rows import parse_json
-from laser_verl.core import framework
+from laser_verl.core import framework, registry
 from laser_verl.core.bands import BANDS
 
 
@@ -33,7 +33,7 @@ def run(method: str, source: str, options: str = "{}") -> Iterator[dict[str, Any
     """
     settings = _options(options)
     try:
-        framework.describe(method)
+        registry.describe(method)
     except (ValueError, KeyError) as error:
         raise WrongUsage(message_of(error)) from error
     built: framework.Method | None = None
@@ -59,7 +59,7 @@ def _build(method: str, options: dict[str, Any], first: Record) -> framework.Met
     group_size = int(rollouts.group_size.max()) if rollouts.num_groups else None
     context = framework.Context(group_size=group_size, max_response_length=rollouts.max_response_length)
     try:
-        return framework.build(method, options, context)
+        return registry.build(method, options, context)
     except (ValueError, KeyError) as error:
         raise WrongUsage(message_of(error)) from error
 

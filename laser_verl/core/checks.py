@@ -173,14 +173,33 @@ def flags(name: str, values: ArrayLike | None, size: int, default: bool | None =
     return frozen(array.astype(np.bool_))
 
 
-def finite_numbers(name: str, values: ArrayLike, size: int) -> Floats:
-    """Return finite floats, [B]; others are named with their row."""
+def own_scores(values: ArrayLike, size: int) -> Floats:
+    """Return scores, [B], NaN where there is none; infinite ones are named with their row."""
     rule = "a finite number"
-    array = _numbers(name, values, rule)
-    same_size(name, len(array), size)
+    array = np.asarray(values)
+    if array.dtype.kind not in "iuf":
+        array = _numbers("task_score", values, rule)
+    same_size("task_score", len(array), size)
     score = array.astype(np.float64)
-    _reject(name, score, ~np.isfinite(score), rule)
+    _reject("task_score", score, np.isinf(score), rule)
     return frozen(score)
+
+
+def column_numbers(name: str, values: NDArray[Any], size: int, empty: float | None) -> Floats:
+    """Return a column's numbers of 0 or more, [B]; `empty` stands in for None and NaN, unless it is None."""
+    rule = "a number of 0 or more"
+    if values.dtype.kind == "O":
+        values = np.array([np.nan if value is None else value for value in values.tolist()], dtype=object)
+        known = [isinstance(value, Real) and not isinstance(value, bool) for value in values.tolist()]
+        _reject(name, values, ~np.array(known, dtype=np.bool_), rule)
+    if values.ndim != 1 or values.dtype.kind not in "iufO":
+        raise ValueError(f"column {name} must hold {rule} for each response; it holds {values.dtype} {values.shape}")
+    numbers: Floats = values.astype(np.float64)
+    is_missing = np.isnan(numbers)
+    if empty is None:
+        _reject(name, numbers, is_missing, rule)
+    _reject(name, numbers, (numbers < 0) | np.isinf(numbers), rule)
+    return np.where(is_missing, 0.0 if empty is None else empty, numbers)
 
 
 def column(name: str, values: ArrayLike, size: int) -> NDArray[Any]:
@@ -204,6 +223,19 @@ def group_numbers(prompt: Iterable[object]) -> Ints:
     if isinstance(prompt, str):
         raise ValueError(f"prompt={prompt!r} is one text; give one id per response, e.g. ['a', 'a', 'b']")
     return _number_ids(prompt if isinstance(prompt, Sequence) else list(prompt))
+
+
+def first_rows(group: Ints) -> Ints:
+    """Return the row in which each group appears first, [G], of groups numbered in that order."""
+    is_first = np.ones(len(group), dtype=np.bool_)
+    is_first[1:] = group[1:] > np.maximum.accumulate(group)[:-1]
+    return np.flatnonzero(is_first)
+
+
+def prompt_keys(group: Ints, keys: Sequence[Any] | NDArray[Any]) -> tuple[str, ...]:
+    """Return each group's key as text, [G]."""
+    same_size("prompt_key", len(keys), len(group))
+    return tuple(str(keys[row]) for row in first_rows(group).tolist())
 
 
 def _number_ids(ids: Sequence[object]) -> Ints:

@@ -1,4 +1,4 @@
-"""What a method is, how its options are checked, and where methods are found by name.
+"""What a method is and what it gives.
 
 Every method shapes rewards as R = C + lambda * S (arXiv 2505.15612, Eq. 2): C what the answer is worth, S what its
 length is worth, lambda a gate. Shape letters: B responses.
@@ -6,32 +6,19 @@ length is worth, lambda a gate. Shape letters: B responses.
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import MISSING, Field, asdict, dataclass, field, fields, is_dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import Any, ClassVar, Protocol, TypeVar, cast, get_type_hints
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from laser_verl.core.checks import Floats, unknown
-from laser_verl.core.options import Scores, checked_option, option_texts
+from laser_verl.core.checks import Floats
+from laser_verl.core.options import Scores, check_ramp
 from laser_verl.core.rollouts import Rollouts
 
-__all__ = [
-    "Context",
-    "Method",
-    "MethodBase",
-    "MethodInfo",
-    "Need",
-    "Scores",
-    "Shaped",
-    "build",
-    "describe",
-    "method_names",
-    "register",
-]
+__all__ = ["Context", "Method", "MethodBase", "Need", "Scores", "Shaped"]
 
 
 STATE_VERSION = 1
@@ -55,13 +42,15 @@ class Shaped:
         task_reward: C, [B].
         length_reward: lambda * S, [B]; the sum, where a method has several length terms.
         band: `EASY`, `MEDIUM` or `HARD` of the response's group, [B]; None if the method has no bands.
-        target_length: Tokens, [B]; None if the method has no targets.
+        target_length: Tokens, [B]; None if the method has no targets, NaN for a response without one.
+        ramp_frac: How much of the length term is in force, 0 to 1; None if nothing brings it in gradually.
     """
 
     task_reward: Floats
     length_reward: Floats
     band: NDArray[np.int8] | None = None
     target_length: Floats | None = None
+    ramp_frac: float | None = None
 
     @property
     def reward(self) -> Floats:
@@ -93,6 +82,14 @@ class Method(Protocol):
     def needs(self) -> frozenset[Need]:
         """What this instance has to see; a method with fixed targets may need less than its class says."""
 
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Columns of `Rollouts` that this instance reads where they are given."""
+
+    @property
+    def required_columns(self) -> tuple[str, ...]:
+        """Columns of `Rollouts` that every response must bring."""
+
     def observe(self, rollouts: Rollouts) -> None:
         """Learn from a batch before it is shaped."""
 
@@ -113,20 +110,68 @@ class Method(Protocol):
 class MethodBase:
     """Base of registered methods: options are dataclass fields. As it stands it keeps no state.
 
+    A method gives its rewards in `terms`; `shape` brings their length term in gradually where `ramp` says so.
+
     Attributes:
-        presets: Options that each value of an option `preset` stands for.
+        scores: C for correct, wrong and malformed responses.
+        ramp: First and last step over which the length term grows from nothing to its full size; None has it in full
+            from the start.
     """
 
     name: ClassVar[str]
     class_needs: ClassVar[frozenset[Need]]
     presets: ClassVar[Mapping[str, Mapping[str, object]]] = {}
+    """Options that each value of an option `preset` stands for."""
+
+    columns: ClassVar[tuple[str, ...]] = ()
+    """Columns of `Rollouts` that are read where they are given: `extra_info` of the data's rows, or `uses_thinking`."""
 
     context: Context = field(default_factory=Context, repr=False)
+    scores: Scores = field(default_factory=Scores)
+    ramp: tuple[int, int] | None = None
+
+    def __post_init__(self) -> None:
+        """Check the options that all methods share."""
+        check_ramp(self.ramp)
 
     @property
     def needs(self) -> frozenset[Need]:
         """What this instance has to see."""
         return self.class_needs
+
+    @property
+    def required_columns(self) -> tuple[str, ...]:
+        """Columns that every response must bring."""
+        return self.columns
+
+    def terms(self, rollouts: Rollouts) -> Shaped:
+        """Return C and lambda * S in full; changes no state.
+
+        Args:
+            rollouts: Whole groups where the method needs them.
+
+        Returns:
+            The rewards.
+        """
+        raise NotImplementedError(f"{type(self).__name__} has to define terms(rollouts)")
+
+    def shape(self, rollouts: Rollouts) -> Shaped:
+        """Return the rewards of a batch, with as much of the length term as the ramp allows at its step.
+
+        With `ramp=[100, 200]` a length term of -0.4 is 0 up to step 100, -0.2 at step 150, and -0.4 from step 200 on.
+
+        Args:
+            rollouts: Whole groups where the method needs them.
+
+        Returns:
+            The rewards.
+        """
+        shaped = self.terms(rollouts)
+        if self.ramp is None:
+            return shaped
+        first, last = self.ramp
+        share = float(np.clip((rollouts.step - first) / (last - first), 0.0, 1.0))
+        return replace(shaped, length_reward=share * shaped.length_reward, ramp_frac=share)
 
     def observe(self, rollouts: Rollouts) -> None:
         """Learn nothing."""
@@ -149,151 +194,6 @@ class MethodBase:
             ValueError: It is another method's.
         """
         check_state_method(state, self.name, {self.name})
-
-
-@dataclass(frozen=True)
-class MethodInfo:
-    """A registered method as documentation.
-
-    Attributes:
-        name: Registered name.
-        needs: What it has to see with default options.
-        options: Default of each option, in plain types; None for a required one too.
-        meanings: One line on each option.
-        required: Options that have no default.
-        formula: One line.
-        source: Paper and equation.
-        summary: One line.
-    """
-
-    name: str
-    needs: frozenset[Need]
-    options: dict[str, Any]
-    meanings: dict[str, str]
-    required: tuple[str, ...]
-    formula: str
-    source: str
-    summary: str
-
-
-@dataclass(frozen=True)
-class _Entry:
-    cls: type[Any]
-    formula: str
-    source: str
-
-
-_REGISTRY: dict[str, _Entry] = {}
-_M = TypeVar("_M", bound=MethodBase)
-
-
-def register(name: str, *, needs: Iterable[Need], formula: str, source: str) -> Callable[[type[_M]], type[_M]]:
-    """Register a `MethodBase` dataclass under a name.
-
-    Args:
-        name: Name that users write.
-        needs: What it has to see with default options.
-        formula: One line.
-        source: Paper and equation.
-
-    Returns:
-        A class decorator.
-
-    Raises:
-        ValueError: The name is taken.
-    """
-
-    def add(cls: type[_M]) -> type[_M]:
-        assert is_dataclass(cls), f"{cls.__name__} must be a dataclass: its fields are its options"
-        if name in _REGISTRY:
-            raise ValueError(f"method {name!r} is already {_REGISTRY[name].cls.__qualname__}; choose another name")
-        cls.name, cls.class_needs = name, frozenset(needs)
-        _REGISTRY[name] = _Entry(cls, formula, source)
-        return cls
-
-    return add
-
-
-def method_names() -> list[str]:
-    """Return the registered names, sorted."""
-    return sorted(_REGISTRY)
-
-
-def describe(name: str) -> MethodInfo:
-    """Look a method up.
-
-    Args:
-        name: Registered name, e.g. "laser_d".
-
-    Returns:
-        Its documentation.
-
-    Raises:
-        ValueError: No such method.
-    """
-    entry = _entry(name)
-    options = _options(entry.cls)
-    return MethodInfo(
-        name=name,
-        needs=entry.cls.class_needs,
-        options={key: _default(item) for key, item in options.items()},
-        meanings=option_texts(entry.cls),
-        required=tuple(key for key, item in options.items() if _is_required(item)),
-        formula=entry.formula,
-        source=entry.source,
-        summary=(inspect.getdoc(entry.cls) or "").partition("\n")[0],
-    )
-
-
-def build(name: str, options: Mapping[str, Any] | None = None, context: Context | None = None) -> Method:
-    """Make a method from what the user wrote.
-
-    `build("laser", {"target_length": 4096})` is `Laser(target_length=4096)`.
-
-    Args:
-        name: Registered name.
-        options: Values by option name.
-        context: What the run's configuration says; None knows nothing.
-
-    Returns:
-        The method.
-
-    Raises:
-        ValueError: Unknown method or option (the closest known one is suggested), a missing one, or a wrong value.
-    """
-    cls, given = _entry(name).cls, dict(options or {})
-    known = _options(cls)
-    for key in given:
-        if key not in known:
-            raise ValueError(unknown(f"{name} option", key, known))
-    for key, item in known.items():
-        if _is_required(item) and key not in given:
-            raise ValueError(f"{name} needs the option {key}; its options are {', '.join(known)}")
-    hints = get_type_hints(cls)
-    given = {key: checked_option(key, value, hints[key]) for key, value in given.items()}
-    preset = cls.presets.get(given.get("preset"), {})
-    return cast(Method, cls(**{**preset, **given}, context=context or Context()))
-
-
-def _entry(name: str) -> _Entry:
-    if name not in _REGISTRY:
-        raise ValueError(unknown("method", name, method_names()))
-    return _REGISTRY[name]
-
-
-def _options(cls: type[Any]) -> dict[str, Field[Any]]:
-    return {item.name: item for item in fields(cls) if item.init and item.name != "context"}
-
-
-def _is_required(item: Field[Any]) -> bool:
-    return item.default is MISSING and item.default_factory is MISSING
-
-
-def _default(item: Field[Any]) -> Any:
-    if _is_required(item):
-        return None
-    value = item.default if item.default_factory is MISSING else item.default_factory()
-    return asdict(value) if is_dataclass(value) and not isinstance(value, type) else value
 
 
 def check_state_method(state: Mapping[str, Any], name: str, readable: Iterable[str]) -> None:

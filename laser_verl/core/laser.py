@@ -7,15 +7,15 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, fields
 from typing import Any, ClassVar, Literal
 
 import numpy as np
 
 from laser_verl.core.bands import BANDS, Rounding, band_of
 from laser_verl.core.checks import Bools, Ints, check_reachable, non_negative, positive_int, unknown
-from laser_verl.core.framework import STATE_VERSION, MethodBase, Need, Shaped, check_state_method, register
-from laser_verl.core.options import Scores
+from laser_verl.core.framework import STATE_VERSION, MethodBase, Need, Shaped, check_state_method
+from laser_verl.core.registry import register
 from laser_verl.core.rollouts import Rollouts
 from laser_verl.core.target_lengths import TargetLengths, fixed_targets
 
@@ -42,20 +42,19 @@ class Laser(MethodBase):
     Attributes:
         target_length: Tokens, 1 or more, at most `max_response_length`.
         alpha: Bonus, 0 or more.
-        scores: C for correct, wrong and malformed responses.
     """
 
     target_length: int
     alpha: float = 0.5
-    scores: Scores = field(default_factory=Scores)
 
     def __post_init__(self) -> None:
         """Check the options' ranges."""
+        super().__post_init__()
         non_negative("alpha", self.alpha)
         positive_int("target_length", self.target_length, "number of tokens", 4096)
         check_reachable("target_length", self.target_length, self.context.max_response_length)
 
-    def shape(self, rollouts: Rollouts) -> Shaped:
+    def terms(self, rollouts: Rollouts) -> Shaped:
         """Add the bonus.
 
         Args:
@@ -96,7 +95,6 @@ class LaserD(MethodBase):
 
     Attributes:
         alpha: Bonus, 0 or more.
-        scores: C for correct, wrong and malformed responses.
         target_lengths: Fixed tokens for easy, medium and hard; None lets them follow the training.
         lower_bound: Shortest target, tokens.
         upper_bound: Longest target, tokens; None takes `max_response_length`.
@@ -111,7 +109,6 @@ class LaserD(MethodBase):
     presets: ClassVar[Mapping[str, Mapping[str, object]]] = {"released_code": {"rounding": "floor"}}
 
     alpha: float = 0.5
-    scores: Scores = field(default_factory=Scores)
     target_lengths: Mapping[str, int] | None = None
     lower_bound: int = 2048
     upper_bound: int | None = None
@@ -124,6 +121,7 @@ class LaserD(MethodBase):
 
     def __post_init__(self) -> None:
         """Check the options' ranges and how they go together."""
+        super().__post_init__()
         non_negative("alpha", self.alpha)
         self._check_preset()
         if self.source == "monitor":
@@ -196,7 +194,7 @@ class LaserD(MethodBase):
         if self._adaptive:
             self._adaptive.observe(rollouts)
 
-    def shape(self, rollouts: Rollouts) -> Shaped:
+    def terms(self, rollouts: Rollouts) -> Shaped:
         """Add the bonus.
 
         Args:

@@ -49,7 +49,11 @@ def step_metrics(rollouts: Rollouts, shaped: Shaped, group_size: int | None = No
     if shaped.band is not None:
         metrics |= _band_metrics(rollouts, shaped.band)
     if shaped.target_length is not None:
-        metrics["laser/within_target_frac"] = (length <= shaped.target_length).mean()
+        has_target = ~np.isnan(shaped.target_length)
+        if has_target.any():
+            metrics["laser/within_target_frac"] = (length <= shaped.target_length)[has_target].mean()
+    if shaped.ramp_frac is not None:
+        metrics["laser/ramp_frac"] = shaped.ramp_frac
     if group_size is not None:
         metrics["laser/short_group_frac"] = (rollouts.group_size < group_size).mean()
     return {name: float(value) for name, value in metrics.items()}

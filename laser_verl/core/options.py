@@ -79,9 +79,21 @@ class Scores:
         Returns:
             C, [B]; with the defaults a right answer in a bad format gets -1.
         """
-        if rollouts.task_score is not None:
-            return rollouts.task_score.copy()
-        return np.where(rollouts.solved, self.correct, np.where(rollouts.well_formed, self.wrong, self.malformed))
+        scores = np.where(rollouts.solved, self.correct, np.where(rollouts.well_formed, self.wrong, self.malformed))
+        return rollouts.own_scores_or(scores)
+
+
+def zero_one() -> Scores:
+    """Return the scores of methods that pay 1 for a right answer and nothing else."""
+    return Scores(correct=1.0, wrong=0.0, malformed=0.0)
+
+
+def check_ramp(ramp: tuple[int, int] | None) -> None:
+    """Raise ValueError unless a ramp's two steps follow each other."""
+    if ramp is not None and not 0 <= ramp[0] < ramp[1]:
+        raise ValueError(
+            f"ramp={list(ramp)} must be two steps of 0 or more, the first before the last; give e.g. [0, 100]"
+        )
 
 
 def option_texts(cls: type[Any]) -> dict[str, str]:
@@ -108,7 +120,7 @@ def checked_option(name: str, value: Any, hint: Any) -> Any:
     Args:
         name: Option.
         value: What the user gave.
-        hint: int, float, str, bool, Literal, `Scores`, Mapping, or one of these or None.
+        hint: int, float, str, bool, Literal, `Scores`, Mapping, a tuple of ints or of floats, or one of these or None.
 
     Returns:
         The value in that type.
@@ -125,6 +137,8 @@ def checked_option(name: str, value: Any, hint: Any) -> Any:
         return Scores.from_mapping(value, name)
     if kind is float:
         return finite_number(name, value)
+    if get_origin(kind) is tuple:
+        return _checked_list(name, value, get_args(kind))
     if get_origin(kind) is Literal:
         if value not in get_args(kind):
             raise ValueError(unknown(name, value, (*get_args(kind), *["null"] * bool(null))))
@@ -134,3 +148,11 @@ def checked_option(name: str, value: Any, hint: Any) -> Any:
         raise ValueError(f"{name}={value!r} must be {words}{null}; it is of type {type(value).__name__}")
     made: Any = kind if kind in _PLAIN else dict
     return made(value)
+
+
+def _checked_list(name: str, value: Any, kinds: tuple[Any, ...]) -> tuple[Any, ...]:
+    size = None if kinds[-1] is Ellipsis else len(kinds)
+    if not isinstance(value, list | tuple) or not value or (size is not None and len(value) != size):
+        what = "numbers" if kinds[0] is float else "whole numbers"
+        raise ValueError(f"{name}={value!r} must be a list of {size or 'one or more'} {what}; give e.g. [1, 2]")
+    return tuple(checked_option(f"{name}[{place}]", item, kinds[0]) for place, item in enumerate(value))

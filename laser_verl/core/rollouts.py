@@ -5,7 +5,7 @@ Shape letters: B responses (rows), G groups (a group is the rollouts of one prom
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -18,12 +18,15 @@ from laser_verl.core.checks import (
     Floats,
     Ints,
     column,
-    finite_numbers,
+    column_numbers,
     first_appearance,
+    first_rows,
     flags,
     frozen,
     group_numbers,
+    own_scores,
     positive_int,
+    prompt_keys,
     same_size,
     step_number,
     whole_lengths,
@@ -43,10 +46,12 @@ class Rollouts:
         well_formed: Whether the format is right, [B].
         repetitive: Whether the response ends in a loop, [B].
         truncated: Whether the response was cut at the length limit, [B].
-        task_score: A score from the user's own verifier, any finite scale, [B]; None leaves it to the method.
+        task_score: A score from the user's own verifier, any finite scale, [B]; None, or NaN for one response, leaves
+            it to the method.
         step: Training step that the batch belongs to.
         max_response_length: Longest response that sampling allowed, in tokens; None if not known.
         columns: Further values per response, each [B, ...], by name.
+        prompt_key: What names each group's prompt over steps, [G]; several groups may be of one prompt.
     """
 
     group: Ints
@@ -59,6 +64,7 @@ class Rollouts:
     step: int = 0
     max_response_length: int | None = None
     columns: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+    prompt_key: tuple[str, ...] = ()
 
     @classmethod
     def build(
@@ -73,6 +79,7 @@ class Rollouts:
         step: int = 0,
         max_response_length: int | None = None,
         columns: Mapping[str, ArrayLike] | None = None,
+        prompt_key: Sequence[str] | None = None,
     ) -> Rollouts:
         """Check the values of a batch and copy them into arrays.
 
@@ -86,10 +93,11 @@ class Rollouts:
             well_formed: True/False or 1/0, [B]; None means that all are.
             repetitive: True/False or 1/0, [B]; None means that none is.
             truncated: True/False or 1/0, [B]; None means that none is.
-            task_score: Finite numbers, [B], or None.
+            task_score: Finite numbers, [B], NaN for those left to the method; or None.
             step: Training step, 0 or more.
             max_response_length: Tokens, 1 or more, or None.
             columns: Further values per response by name, each [B, ...], taken as they are.
+            prompt_key: A text per response, [B], that stays the same over steps; None takes `prompt`.
 
         Returns:
             The batch; its arrays are read-only copies. No rows at all is a batch too.
@@ -101,6 +109,7 @@ class Rollouts:
             max_response_length = positive_int("max_response_length", max_response_length, "number of tokens", 8192)
         length = whole_lengths(response_length)
         size = len(length)
+        prompt = prompt if isinstance(prompt, Sequence | np.ndarray) else list(prompt)
         group = group_numbers(prompt)
         same_size("prompt", len(group), size)
         return cls(
@@ -110,10 +119,11 @@ class Rollouts:
             well_formed=flags("well_formed", well_formed, size, default=True),
             repetitive=flags("repetitive", repetitive, size, default=False),
             truncated=flags("truncated", truncated, size, default=False),
-            task_score=None if task_score is None else finite_numbers("task_score", task_score, size),
+            task_score=None if task_score is None else own_scores(task_score, size),
             step=step_number(step),
             max_response_length=max_response_length,
             columns={name: column(name, values, size) for name, values in (columns or {}).items()},
+            prompt_key=prompt_keys(group, prompt if prompt_key is None else prompt_key),
         )
 
     @property
@@ -141,6 +151,48 @@ class Rollouts:
         """Solved responses in each group, [G]."""
         return np.bincount(self.group[self.solved], minlength=self.num_groups).astype(np.int64, copy=False)
 
+    @cached_property
+    def has_eos(self) -> Bools:
+        """Whether the response ended by itself, [B]: the column of that name, else those not truncated."""
+        given = self.columns.get("has_eos")
+        return ~self.truncated if given is None else flags("has_eos", given, self.size)
+
+    @cached_property
+    def uses_thinking(self) -> Bools:
+        """Whether the response thinks before it answers, [B]: the column of that name, 1 or 0.
+
+        Raises:
+            ValueError: The batch has no such column.
+        """
+        if "uses_thinking" not in self.columns:
+            raise ValueError("the batch has no column uses_thinking; give 1 or 0 for each response")
+        return flags("uses_thinking", self.columns["uses_thinking"], self.size)
+
+    def numbers(self, name: str, empty: float | None = None) -> Floats:
+        """Look up a column of numbers of 0 or more.
+
+        Args:
+            name: Column, e.g. "budget".
+            empty: What stands in for a missing value, or for a missing column; None makes it an error.
+
+        Returns:
+            The numbers, [B].
+
+        Raises:
+            ValueError: The column, or a value of it, is missing, or no number of 0 or more.
+        """
+        if name not in self.columns:
+            if empty is None:
+                raise ValueError(f"the batch has no column {name}; give a number for each response")
+            return np.full(self.size, float(empty))
+        return column_numbers(name, self.columns[name], self.size, empty)
+
+    def own_scores_or(self, scores: Floats) -> Floats:
+        """Put the user's own score where there is one, and elsewhere what a method pays, [B]."""
+        if self.task_score is None:
+            return scores
+        return np.where(np.isnan(self.task_score), scores, self.task_score)
+
     def select(self, mask: ArrayLike) -> Rollouts:
         """Keep some responses; the groups that remain are numbered anew.
 
@@ -156,9 +208,10 @@ class Rollouts:
             ValueError: `mask` is not one true or false value per row.
         """
         keep = flags("mask", mask, self.size)
+        group = first_appearance(self.group[keep])
         return replace(
             self,
-            group=frozen(first_appearance(self.group[keep])),
+            group=frozen(group),
             length=frozen(self.length[keep]),
             correct=frozen(self.correct[keep]),
             well_formed=frozen(self.well_formed[keep]),
@@ -166,4 +219,5 @@ class Rollouts:
             truncated=frozen(self.truncated[keep]),
             task_score=None if self.task_score is None else frozen(self.task_score[keep]),
             columns={name: frozen(values[keep]) for name, values in self.columns.items()},
+            prompt_key=tuple(self.prompt_key[kept] for kept in self.group[keep][first_rows(group)].tolist()),
         )

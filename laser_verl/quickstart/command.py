@@ -14,7 +14,7 @@ from hydra.core.override_parser.types import Quote, QuotedString
 
 import laser_verl
 from laser_verl.commands import WrongUsage
-from laser_verl.core.framework import describe
+from laser_verl.core.registry import describe
 from laser_verl.quickstart.plan import Plan, Stage
 from laser_verl.quickstart.world import knows_think_tags
 

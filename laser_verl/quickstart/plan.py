@@ -149,7 +149,7 @@ def make_plan(
     Raises:
         WrongUsage: If an option is out of range or a path is not there; it names the remedy.
     """
-    from laser_verl.core.framework import describe
+    from laser_verl.core.registry import describe
 
     try:
         describe(method)

@@ -20,7 +20,8 @@ from verl.experimental.reward_loop.reward_manager.registry import REWARD_MANAGER
 from verl.experimental.reward_loop.reward_manager.registry import register as register_manager
 from verl.utils.import_utils import load_extern_object
 
-from laser_verl.core.framework import Method, method_names
+from laser_verl.core.framework import Method
+from laser_verl.core.registry import method_names
 from laser_verl.core.rollouts import Rollouts
 from laser_verl.scoring import LAYERS, STATUSES, Scorer
 from laser_verl.scoring.formats import prompt_opens_think

@@ -10,7 +10,8 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from laser_verl.core.framework import Context, Method, Need, build, describe, method_names
+from laser_verl.core.framework import Context, Method, Need
+from laser_verl.core.registry import build, describe, method_names
 from laser_verl.scoring.formats import reader
 from laser_verl.scoring.scorer import REPETITION
 from laser_verl.scoring.tasks import Scorers, read_scorers

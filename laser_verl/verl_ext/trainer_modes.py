@@ -20,7 +20,7 @@ from verl.trainer.ppo.v1.trainer_separate_async import PPOTrainerSeparateAsync
 from verl.trainer.ppo.v1.trainer_sync import PPOTrainerSync
 from verl.utils.debug import marked_timer
 
-from laser_verl.core.framework import method_names
+from laser_verl.core.registry import method_names
 from laser_verl.verl_ext import seeded_rollout
 from laser_verl.verl_ext.compat import all_or_nothing, put_in_place_of
 from laser_verl.verl_ext.driver import Driver, refuse_bad_rows

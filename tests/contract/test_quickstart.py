@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from laser_verl.core.framework import method_names
+from laser_verl.core.registry import method_names
 from laser_verl.quickstart import world
 from laser_verl.quickstart.command import arguments
 from laser_verl.quickstart.plan import Plan, Stage

@@ -67,6 +67,7 @@ def test_methods_as_json_are_complete() -> None:
         "target_length": None,
         "alpha": 0.5,
         "scores": {"correct": 1.0, "wrong": -0.5, "malformed": -1.0},
+        "ramp": None,
     }
     assert methods["laser_d"]["options"]["lower_bound"] == 2048
     assert "2505.15612" in methods["laser_de"]["source"]

@@ -22,10 +22,10 @@ from laser_verl.core import (
     Shaped,
     build,
     describe,
-    framework,
     method_names,
     register,
 )
+from laser_verl.core.registry import METHODS
 
 LONG = Context(group_size=8, max_response_length=16384)
 
@@ -63,6 +63,7 @@ def test_describe_tells_options_needs_and_source() -> None:
         "target_length": None,
         "alpha": 0.5,
         "scores": {"correct": 1.0, "wrong": -0.5, "malformed": -1.0},
+        "ramp": None,
     }
     assert info.required == ("target_length",)
     assert "2505.15612" in info.source
@@ -74,6 +75,7 @@ def test_the_option_list_is_frozen() -> None:
     adaptive = {
         "alpha": 0.5,
         "scores": {"correct": 1.0, "wrong": -0.5, "malformed": -1.0},
+        "ramp": None,
         "target_lengths": None,
         "lower_bound": 2048,
         "upper_bound": None,
@@ -96,7 +98,10 @@ def test_describe_refuses_an_unknown_method() -> None:
 
 
 def test_a_missing_required_option_is_named() -> None:
-    assert refused("laser", {}) == "laser needs the option target_length; its options are target_length, alpha, scores"
+    assert (
+        refused("laser", {})
+        == "laser needs the option target_length; its options are target_length, alpha, scores, ramp"
+    )
 
 
 @pytest.mark.parametrize(
@@ -158,7 +163,7 @@ def test_shaped_reward_is_the_sum_of_both_parts() -> None:
 
 
 def test_a_name_can_be_registered_only_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(framework, "_REGISTRY", dict(framework._REGISTRY))
+    monkeypatch.setattr(METHODS, "_entries", dict(METHODS._entries))
 
     @dataclass(kw_only=True, eq=False)
     class Nothing(MethodBase):
@@ -166,7 +171,7 @@ def test_a_name_can_be_registered_only_once(monkeypatch: pytest.MonkeyPatch) -> 
 
         bonus: float = 0.0
 
-        def shape(self, rollouts: Rollouts) -> Shaped:
+        def terms(self, rollouts: Rollouts) -> Shaped:
             return Shaped(Scores().of(rollouts), np.full(rollouts.size, self.bonus))
 
     add = register("nothing", needs={Need.RESPONSE}, formula="C", source="none")

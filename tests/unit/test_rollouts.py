@@ -81,7 +81,7 @@ def test_solved_means_correct_and_well_formed() -> None:
         ("repetitive", [1], "repetitive has 1 rows but response_length has 3"),
         ("truncated", [0, 0, -1], r"truncated\[2\]=-1"),
         ("task_score", [0.5, INF, 0], r"task_score\[1\]=inf must be a finite number"),
-        ("task_score", [0.5, NAN, 0], r"task_score\[1\]=nan"),
+        ("task_score", [0.5, -INF, 0], r"task_score\[1\]=-inf"),
         ("task_score", [0.5, None, 0], r"task_score\[1\]=None"),
         ("prompt", ["a", "b"], "prompt has 2 rows but response_length has 3"),
         ("prompt", "abc", "prompt='abc' is one text"),

@@ -9,7 +9,8 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from laser_verl.core.checks import unknown
-from laser_verl.core.framework import Method, Need, build, describe, method_names
+from laser_verl.core.framework import Method, Need
+from laser_verl.core.registry import build, describe, method_names
 from laser_verl.verl_ext.checks.agent_loop import check_agent_loop
 from laser_verl.verl_ext.checks.filter_groups import check_filter_groups
 from laser_verl.verl_ext.checks.functions import check_format, is_our_function

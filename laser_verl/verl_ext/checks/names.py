@@ -11,7 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from laser_verl.commands.info import NOT_LOADED, is_loaded_by_verl
 from laser_verl.core.checks import unknown
-from laser_verl.core.framework import method_names
+from laser_verl.core.registry import method_names
 from laser_verl.verl_ext.checks.functions import check_object
 from laser_verl.verl_ext.checks.report import Report
 from laser_verl.verl_ext.settings import STOCK_MODES

@@ -1,0 +1,46 @@
+"""Kimi's length penalty: published numbers, edges, and bad options."""
+
+from __future__ import annotations
+
+import pytest
+
+from laser_verl.core import Rollouts, build
+from tests.unit.baselines.replays import Case, Replays, close, rewards_of, rollouts_of
+
+GOLDEN = Replays(
+    left_out={
+        name: "code that the release cannot reach; its kimi and norm variants are not the published methods"
+        for name in (
+            *(f"laser-repo/kimi/{group}" for group in ("mixed", "hard", "all_wrong", "equal_len")),
+            *(f"laser-repo/norm/{group}" for group in ("mixed", "hard", "all_wrong", "equal_len")),
+        )
+    }
+)
+
+
+@GOLDEN.of("kimi-k1.5/mixed", "kimi-k1.5/all_wrong", "kimi-k1.5/equal_len", "kimi-k1.5/easy")
+def kimi(case: Case) -> None:
+    rollouts = rollouts_of(case["inputs"])
+    shaped = build("kimi", {"weight": case["params"]["weight"]}).shape(rollouts)
+    close(case, shaped.length_reward, case["expected"]["length_reward"])
+    close(case, shaped.reward, case["expected"]["total_with_R01"])
+
+
+@pytest.mark.parametrize("name", sorted(GOLDEN.replays))
+def test_published_numbers(name: str) -> None:
+    GOLDEN.run(name)
+
+
+def test_malformed_and_truncated_responses_get_no_bonus_for_being_short() -> None:
+    rollouts = Rollouts.build([0, 0, 0], [100, 200, 300], [1, 1, 1], well_formed=[0, 1, 1], truncated=[0, 0, 1])
+    # the first is correct but malformed: min(0, 0.5) = 0; the second 1/2 - 1/2; the third 1/2 - 1
+    assert rewards_of("kimi", {}, rollouts).tolist() == [0.0, 1.0, 0.5]
+
+
+def test_one_response_alone_has_no_length_term() -> None:
+    assert rewards_of("kimi", {}, Rollouts.build([0], [100], [1])).tolist() == [1.0]
+
+
+def test_a_negative_weight_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"weight=-1\.0 must be 0 or more"):
+        build("kimi", {"weight": -1})
