@@ -56,14 +56,52 @@ class Truncation(MethodBase):
         )
 
 
+@dataclass(kw_only=True, eq=False)
+class ScheduledLimit(MethodBase):
+    """A right answer is worth something only within a limit that a schedule over the training steps gives."""
+
+    scores: Scores = field(default_factory=zero_one)
+
+    def __post_init__(self) -> None:
+        """Start before the first batch."""
+        super().__post_init__()
+        self._step: int | None = None
+
+    def limit(self, step: int) -> float:
+        """Return the limit at a training step, tokens."""
+        raise NotImplementedError(f"{type(self).__name__} has to define limit(step)")
+
+    def rollout_limit(self, step: int) -> int:
+        """Cut the rollouts at the limit."""
+        return int(self.limit(step))
+
+    def observe(self, rollouts: Rollouts) -> None:
+        """Remember the step, for the metrics."""
+        self._step = rollouts.step
+
+    def terms(self, rollouts: Rollouts) -> Shaped:
+        """Make a right answer beyond the limit worth as much as a wrong one."""
+        limit, task = self.limit(rollouts.step), self.scores.of(rollouts)
+        is_late = rollouts.solved & (rollouts.length > limit)
+        return Shaped(
+            task_reward=task,
+            length_reward=np.where(is_late, self.scores.wrong - task, 0.0),
+            target_length=np.full(rollouts.size, float(limit)),
+        )
+
+    def metrics(self) -> dict[str, float]:
+        """Name the limit of the last batch."""
+        return {} if self._step is None else {"laser/target_length/all": float(self.limit(self._step))}
+
+
 @register(
     "thinkprune",
-    needs={Need.RESPONSE},
-    formula="[solved and L <= limit of the stage]",
+    needs={Need.RESPONSE, Need.HISTORY},
+    formula="C if L <= limit of the stage, else that of a wrong answer",
     source="arXiv 2504.01296, section 3",
 )
 @dataclass(kw_only=True, eq=False)
-class ThinkPrune(MethodBase):
+class ThinkPrune(ScheduledLimit):
     """Truncation in stages: a right answer counts only within a limit that gets tighter.
 
     R = 1 if solved and L <= limit, else 0. With the default limits and `starts=[0, 100, 200]`, a solved response of
@@ -74,19 +112,19 @@ class ThinkPrune(MethodBase):
     The authors start each stage from a checkpoint of the last; here one run goes through all of them, by step.
 
     Attributes:
-        stages: Limit of each stage, tokens, each below the one before.
+        stages: Limit of each stage, tokens, each below the one before, at most `max_response_length`.
         starts: First step of each stage, the first one 0; None only with a single stage.
     """
 
     stages: tuple[int, ...] = (4000, 3000, 2000)
     starts: tuple[int, ...] | None = None
-    scores: Scores = field(default_factory=zero_one)
 
     def __post_init__(self) -> None:
         """Check that the stages follow each other."""
         super().__post_init__()
         for place, limit in enumerate(self.stages):
             positive_int(f"stages[{place}]", limit, "number of tokens", 4000)
+        check_reachable("stages[0]", self.stages[0], self.context.max_response_length)
         if any(later >= earlier for earlier, later in pairwise(self.stages)):
             raise ValueError(f"stages={list(self.stages)} must get shorter from stage to stage; give e.g. [4000, 2000]")
         starts = (0,) if self.starts is None else self.starts
@@ -99,16 +137,11 @@ class ThinkPrune(MethodBase):
             )
         self._starts = np.array(starts)
 
+    @property
+    def needs(self) -> frozenset[Need]:
+        """The response, and the step too unless there is a single stage."""
+        return self.class_needs if len(self.stages) > 1 else frozenset({Need.RESPONSE})
+
     def limit(self, step: int) -> int:
         """Return the limit at a training step, tokens."""
         return self.stages[int(np.searchsorted(self._starts, step, side="right")) - 1]
-
-    def terms(self, rollouts: Rollouts) -> Shaped:
-        """Take the score of what is too long."""
-        limit, task = self.limit(rollouts.step), self.scores.of(rollouts)
-        is_late = rollouts.solved & (rollouts.length > limit)
-        return Shaped(
-            task_reward=task,
-            length_reward=np.where(is_late, self.scores.wrong - task, 0.0),
-            target_length=np.full(rollouts.size, float(limit)),
-        )
