@@ -94,7 +94,7 @@ class Groups:
     def mean_of_least(self, values: NDArray[Any], number: int, empty: float = 0.0) -> Floats:
         """Average the `number` least values, or all where there are fewer, [B] to [G]; `empty` where none counts."""
         ordered, first = self._sorted(values)
-        group = np.sort(self._members)
+        group = np.repeat(np.arange(self.num_groups), self.count)
         is_among = np.arange(len(ordered)) - first[group] < number
         total = np.bincount(group[is_among], ordered[is_among], minlength=self.num_groups)
         return np.where(self.count > 0, total / np.clip(self.count, 1, number), empty)
