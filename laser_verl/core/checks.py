@@ -77,7 +77,7 @@ def check_reachable(option: str, tokens: int, longest: int | None) -> None:
 
 def unknown(kind: str, name: object, known: Iterable[str]) -> str:
     """Word the error for a name that is not known: `unknown method 'lazer'; did you mean 'laser'? Known: ...`."""
-    names = list(known)
+    names = [str(item) for item in known]
     close = difflib.get_close_matches(str(name).lower(), names, n=1, cutoff=0.5)
     hint = f"did you mean {close[0]!r}? " if close else ""
     return f"unknown {kind} {name!r}; {hint}known: {', '.join(names)}"

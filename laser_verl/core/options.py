@@ -140,7 +140,7 @@ def checked_option(name: str, value: Any, hint: Any) -> Any:
     if get_origin(kind) is tuple:
         return _checked_list(name, value, get_args(kind))
     if get_origin(kind) is Literal:
-        if value not in get_args(kind):
+        if not any(value == known and type(value) is type(known) for known in get_args(kind)):
             raise ValueError(unknown(name, value, (*get_args(kind), *["null"] * bool(null))))
         return value
     expected, words = _PLAIN.get(kind, (Mapping, "a mapping"))
