@@ -121,3 +121,16 @@ def put_in_place_of(registry: dict[str, Any], mode: str, choose: Callable[[Any, 
             return choose(config, stock)
 
     registry[mode] = functools.update_wrapper(Trainer, stock, updated=())
+
+
+def answer_for_gdpo(registry: dict[str, Any], own: Callable[..., Any]) -> None:
+    """Let ``own(stock, **arguments)`` answer for verl's advantage estimator ``gdpo``.
+
+    verl hands it ``data.batch`` and ``data.non_tensor_batch``, from which it takes prompts, attention mask and one
+    column per reward; the V1 trainers fetch none of these, so that every such run ends in an error. It would also take
+    padding rows, and each turn of a response, for responses.
+    Source: https://github.com/verl-project/verl/blob/v0.9.1/verl/trainer/ppo/v1/trainer_base.py (_compute_advantage),
+    https://github.com/verl-project/verl/blob/v0.9.1/verl/trainer/ppo/core_algos.py (compute_gdpo_outcome_advantage)
+    Remove when: verl's V1 trainers fetch the columns of ``algorithm.gdpo_reward_keys``, for final rows only.
+    """
+    registry["gdpo"] = functools.wraps(registry["gdpo"])(functools.partial(own, registry["gdpo"]))
