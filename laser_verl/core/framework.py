@@ -90,6 +90,19 @@ class Method(Protocol):
     def required_columns(self) -> tuple[str, ...]:
         """Columns of `Rollouts` that every response must bring."""
 
+    @property
+    def instruction(self) -> str | None:
+        """Sentence with `{budget}` that every prompt gets; None leaves the prompts alone."""
+
+    def part_of(self, data_source: str | None) -> Method:
+        """Return the method that shapes a data source's responses; ValueError where there is none."""
+
+    def scores_of(self, data_source: str | None) -> Scores:
+        """Return what the answers to a data source's prompts are worth."""
+
+    def rollout_limit(self, step: int) -> int | None:
+        """Return the longest response that a step's rollout has to allow, tokens; None leaves it to the config."""
+
     def observe(self, rollouts: Rollouts) -> None:
         """Learn from a batch before it is shaped."""
 
@@ -126,6 +139,9 @@ class MethodBase:
     columns: ClassVar[tuple[str, ...]] = ()
     """Columns of `Rollouts` that are read where they are given: `extra_info` of the data's rows, or `uses_thinking`."""
 
+    instruction: ClassVar[str | None] = None
+    """Sentence with `{budget}` that every prompt gets; None leaves the prompts alone."""
+
     context: Context = field(default_factory=Context, repr=False)
     scores: Scores = field(default_factory=Scores)
     ramp: tuple[int, int] | None = None
@@ -143,6 +159,18 @@ class MethodBase:
     def required_columns(self) -> tuple[str, ...]:
         """Columns that every response must bring."""
         return self.columns
+
+    def part_of(self, data_source: str | None) -> Method:
+        """Return the method that shapes a data source's responses: this one; ValueError where there is none."""
+        return self
+
+    def scores_of(self, data_source: str | None) -> Scores:
+        """Return the scores, which are the same for every data source."""
+        return self.scores
+
+    def rollout_limit(self, step: int) -> int | None:
+        """Leave the length of rollouts to the config."""
+        return None
 
     def terms(self, rollouts: Rollouts) -> Shaped:
         """Return C and lambda * S in full; changes no state.

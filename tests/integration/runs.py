@@ -34,12 +34,17 @@ ROLLOUTS = 4
 class World:
     """The miniature world on disk: model folder and parquet files."""
 
-    def __init__(self, folder: Path, problems_per_difficulty: int = 16) -> None:
+    def __init__(
+        self, folder: Path, problems_per_difficulty: int = 16, columns: Mapping[str, float] | None = None
+    ) -> None:
         problems = tiny_world.make_problems(problems_per_difficulty, seed=7)
         held_out = tiny_world.make_problems(4, seed=8, exclude=problems)
         self.model = tiny_world.write_model(folder / "model")
-        self.train = tiny_world.write_parquet(tiny_world.to_rows(problems, "train"), folder / "train.parquet")
-        self.test = tiny_world.write_parquet(tiny_world.to_rows(held_out, "test"), folder / "test.parquet")
+        rows, others = tiny_world.to_rows(problems, "train"), tiny_world.to_rows(held_out, "test")
+        for row in (*rows, *others):
+            row["extra_info"] |= columns or {}
+        self.train = tiny_world.write_parquet(rows, folder / "train.parquet")
+        self.test = tiny_world.write_parquet(others, folder / "test.parquet")
 
     def arguments(self) -> list[str]:
         """A small training run on CPU in which weights move: lr 1e-3, one update of 32 responses a step."""
@@ -84,8 +89,9 @@ SEEDED = ("+laser.seeded_rollout=true", "+laser.seed=5")
 class Run:
     """One run's process and outputs."""
 
-    def __init__(self, out: Path) -> None:
+    def __init__(self, out: Path, python: str = sys.executable) -> None:
         self.out = out
+        self.python = python
         self.log = out / "log.txt"
         self.checkpoints = out / "checkpoints"
 
@@ -116,7 +122,7 @@ def started(run: Run, arguments: Sequence[str], environment: Mapping[str, str] |
         **(environment or {}),
     }
     command = [
-        sys.executable,
+        run.python,
         "-m",
         "verl.trainer.main_ppo",
         *arguments,
