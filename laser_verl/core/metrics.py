@@ -59,6 +59,31 @@ def step_metrics(rollouts: Rollouts, shaped: Shaped, group_size: int | None = No
     return {name: float(value) for name, value in metrics.items()}
 
 
+def source_metrics(rollouts: Rollouts, shaped: Shaped, group_size: int | None = None) -> dict[str, float]:
+    """The step's metrics of each data source, where the batch has a column `data_source`.
+
+    Args:
+        rollouts: the batch.
+        shaped: what a method made of it.
+        group_size: ``rollout.n``.
+
+    Returns:
+        ``{name: value}``: ``laser/accuracy`` of the source math is ``laser/math/accuracy``.
+    """
+    metrics: dict[str, float] = {}
+    sources = rollouts.columns.get("data_source", np.zeros(0))
+    for source in sorted(set(sources.tolist())):
+        mask: Bools = np.equal(sources, source)
+        part = Shaped(
+            task_reward=shaped.task_reward[mask],
+            length_reward=shaped.length_reward[mask],
+            target_length=None if shaped.target_length is None else shaped.target_length[mask],
+        )
+        of_source = step_metrics(rollouts.select(mask), part, group_size)
+        metrics |= {f"laser/{source}/{name.removeprefix('laser/')}": value for name, value in of_source.items()}
+    return metrics
+
+
 def _band_metrics(rollouts: Rollouts, band: np.ndarray) -> dict[str, np.floating]:
     first = np.unique(rollouts.group, return_index=True)[1]
     metrics = {f"laser/band_frac/{name}": (band[first] == index).mean() for index, name in enumerate(BANDS)}

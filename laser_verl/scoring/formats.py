@@ -26,6 +26,8 @@ CLOSE: Final = "</think>"
 _ANSWER_OPEN: Final = "<answer>"
 _ANSWER_CLOSE: Final = "</answer>"
 
+_UNSAID: Final = " \t\r\n.\u2026"
+
 _BOX: Final = r"\boxed{"
 
 # Each alternative has a fixed width, so the scan cannot backtrack. Escaped braces (`\{`) do not count as braces; `\\`
@@ -56,9 +58,27 @@ def prompt_opens_think(prompt_text: str) -> bool:
         prompt_text: The prompt as the model sees it, template applied.
 
     Returns:
-        True when the prompt ends with the opening think tag; white space may follow it. E.g. "...<think>\n": True.
+        True when the prompt ends with the opening think tag; white space and dots may follow it, which leave it open
+        whether the model will think (arXiv 2505.10832). E.g. "...<think>\n": True.
     """
-    return prompt_text.rstrip().endswith(OPEN)
+    return prompt_text.rstrip(_UNSAID).endswith(OPEN)
+
+
+def thinks(response: str, prompt_opens_think: bool = False) -> bool:
+    r"""Say whether a response thinks before it answers.
+
+    Args:
+        response: Text of the response.
+        prompt_opens_think: The prompt ended with the opening think tag.
+
+    Returns:
+        True when something stands in the thought, closed or not. E.g. `<think>\n\n</think> 7`: False.
+    """
+    before, opened, after = response.partition(OPEN)
+    if not opened and not prompt_opens_think:
+        return False
+    thought = after if opened else before
+    return bool(thought.partition(CLOSE)[0].strip())
 
 
 def last_boxed(text: str) -> str | None:

@@ -15,13 +15,17 @@ from tensordict import TensorDict
 from transfer_queue import KVBatchMeta
 
 import laser_verl
+from laser_verl.core import guarded
 from laser_verl.core import state as state_file
 from laser_verl.core.framework import Shaped
-from laser_verl.core.metrics import scoring_metrics, step_metrics
+from laser_verl.core.keys import prompt_key
+from laser_verl.core.metrics import scoring_metrics, source_metrics, step_metrics
 from laser_verl.core.rollouts import Rollouts
 from laser_verl.scoring import LAYERS, STATUSES
-from laser_verl.verl_ext.layout import Layout, place_rewards
-from laser_verl.verl_ext.reward_row import ERROR, SCORED_BY, SEVERAL_TURNS
+from laser_verl.verl_ext.advantages import Batch
+from laser_verl.verl_ext.columns import DATA_SOURCE, PROMPT_KEY
+from laser_verl.verl_ext.layout import Layout, optional_field, place_rewards
+from laser_verl.verl_ext.reward_row import ERROR, OWN_SCORE, SCORED_BY, SEVERAL_TURNS
 from laser_verl.verl_ext.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -34,6 +38,7 @@ class Driver:
         """Build the method; a wrong option is an error here, before any model loads."""
         self.settings = settings
         self.method = settings.build_method()
+        self.rule = settings.build_rule()
         self.records: dict[str, dict[str, Any]] = {}
         """By verl's key of a response: what it was shaped from in the last batch, for the rollout dump."""
         self._has_own_scores = (
@@ -52,23 +57,29 @@ class Driver:
         """The line that says what is active."""
         options = ", ".join(f"{k}={v}" for k, v in self.settings.method_options.items()) or "default options"
         text = f"laser_verl {laser_verl.__version__}: {self.settings.method} ({options}), groups shaped by laser_{mode}"
+        text += f", advantages by {self.settings.advantage_rule}" if self.settings.advantage_rule else ""
         at = self.settings.verification.correct_at
         return text + (f", correct from score {at} on" if at is not None else "")
 
-    def shape(self, batch: KVBatchMeta, step: int) -> dict[str, float]:
-        """Shape the rewards of a batch in the TransferQueue; returns the step's metrics."""
+    def shape(self, batch: KVBatchMeta, step: int) -> Batch:
+        """Shape the rewards of a batch in the TransferQueue; returns what its advantages are made of."""
         layout = Layout.of(batch.keys, batch.tags)
         rollouts = self.rollouts(batch, layout, step)
-        self.method.observe(rollouts)
-        shaped = self.method.shape(rollouts)
+        shaped = guarded.shape(self.method, rollouts)
         scores = TensorDict({"rm_scores": place_rewards(layout, shaped.reward)}, batch_size=len(batch.keys))
         tq.kv_batch_put(keys=batch.keys, partition_id=batch.partition_id, fields=scores)
         self.records = self._record(batch, layout, rollouts, shaped)
-        size = self.settings.context.group_size
+        return Batch(rule=self.rule, rollouts=rollouts, shaped=shaped, layout=layout, keys=batch.keys)
+
+    def metrics(self, batch: Batch) -> dict[str, float]:
+        """What a step logs, once its advantages are known."""
+        rollouts = batch.rollouts
         scored = scoring_metrics(
             *(rollouts.columns[name] for name in SCORED_BY), names={"status": STATUSES, "layer": LAYERS}
         )
-        return {**step_metrics(rollouts, shaped, size), **scored, **self.method.metrics()}
+        group_size = self.settings.context.group_size
+        step = step_metrics(rollouts, batch.shaped, group_size) | source_metrics(rollouts, batch.shaped, group_size)
+        return {**step, **scored, **self.method.metrics(), **batch.metrics}
 
     def rollouts(self, batch: KVBatchMeta, layout: Layout, step: int) -> Rollouts:
         """The responses of a batch with the verdicts that the reward workers sent along."""
@@ -89,11 +100,30 @@ class Driver:
             well_formed=column("well_formed"),
             repetitive=column("repetitive"),
             truncated=column("truncated"),
-            task_score=column("task_score"),
+            task_score=[info["task_score"] if OWN_SCORE in info else np.nan for info in infos],
             step=step,
             max_response_length=self.settings.context.max_response_length,
-            columns={name: np.array([info.get(name, np.nan) for info in infos]) for name in SCORED_BY},
+            columns=self._columns(batch, layout, infos),
+            prompt_key=self._prompt_keys(batch, layout) if PROMPT_KEY in self.method.columns else None,
         )
+
+    def _columns(self, batch: KVBatchMeta, layout: Layout, infos: list[dict[str, Any]]) -> dict[str, np.ndarray]:
+        names = [*SCORED_BY, *(name for name in self.method.columns if name not in (DATA_SOURCE, PROMPT_KEY))]
+        columns = {name: np.array([info.get(name, np.nan) for info in infos]) for name in names}
+        if DATA_SOURCE in self.method.columns:
+            sources = _fetch(batch, DATA_SOURCE)
+            columns[DATA_SOURCE] = np.array([str(sources[row]) for row in layout.final], dtype=object)
+        return columns
+
+    def _prompt_keys(self, batch: KVBatchMeta, layout: Layout) -> list[str]:
+        fields = ["data_source", "raw_prompt", "reward_model"]
+        data = tq.kv_batch_get(keys=batch.keys, partition_id=batch.partition_id, select_fields=fields)
+        sources, golds = optional_field(data, "data_source"), optional_field(data, "reward_model")
+        messages, keys = list(data["raw_prompt"]), dict[str, str]()
+        for uid, row in zip(layout.uids, layout.final, strict=True):
+            if uid not in keys:
+                keys[uid] = prompt_key(sources[row], messages[row], (golds[row] or {}).get("ground_truth"))
+        return [keys[uid] for uid in layout.uids]
 
     def _with_scores(self, infos: list[dict[str, Any]], batch: KVBatchMeta, layout: Layout) -> list[dict[str, Any]]:
         scores = _fetch(batch, "rm_scores")
@@ -109,7 +139,7 @@ class Driver:
                 "laser_verl: a response arrived without a verdict; its agent loop set reward_score itself. "
                 "Leave the score to the reward manager, or add +reward.reward_kwargs.correct_at=1.0"
             )
-        flags = {"well_formed": 1.0, "repetitive": 0.0, "truncated": 0.0}
+        flags = {"well_formed": 1.0, "repetitive": 0.0, "truncated": 0.0, OWN_SCORE: 1.0}
         return {"answer_correct": float(score >= correct_at), "task_score": score, **flags}
 
     def _record(

@@ -10,14 +10,14 @@ from transfer_queue import KVBatchMeta
 
 from laser_verl.core.keys import prompt_key
 from laser_verl.verl_ext.layout import Layout, optional_field
-from laser_verl.verl_ext.reward_row import SCORED_BY
+from laser_verl.verl_ext.reward_row import OWN_SCORE, SCORED_BY
 from laser_verl.verl_ext.text import decode_visible
 
 _FIELDS = ["prompts", "responses", "rm_scores", "extra_fields", "raw_prompt"]
 _OPTIONAL_FIELDS = ["reward_model", "data_source"]
 
 # What the reward worker sent along and the driver's record says better.
-_VERDICT = ("acc", "answer_correct", "task_score", *SCORED_BY)
+_VERDICT = ("acc", "answer_correct", "task_score", OWN_SCORE, *SCORED_BY)
 
 
 def dump_columns(

@@ -10,6 +10,9 @@ import numpy as np
 import torch
 from tensordict import TensorDict
 
+MAX_TOKENS = "laser_max_tokens"
+"""Field of a prompt: the longest response that this step's rollout allows, in tokens."""
+
 
 @dataclass(frozen=True)
 class Layout:

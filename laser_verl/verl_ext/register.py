@@ -23,6 +23,7 @@ logger.setLevel(logging.INFO)
 # kind: (verl's module whose import calls for it, our module that registers at its end)
 _LAZY: dict[str, tuple[str, str]] = {
     "reward_managers": ("verl.experimental.reward_loop.reward_manager", "laser_verl.verl_ext.reward_manager"),
+    "advantage_estimators": ("verl.trainer.ppo.core_algos", "laser_verl.verl_ext.advantages"),
     "agent_loops": ("verl.experimental.agent_loop", "laser_verl.verl_ext.seeded_rollout"),
     "trainer_modes": ("verl.trainer.ppo.v1", "laser_verl.verl_ext.trainer_modes"),
 }

@@ -26,9 +26,12 @@ from laser_verl.core.rollouts import Rollouts
 from laser_verl.scoring import LAYERS, STATUSES, Scorer
 from laser_verl.scoring.formats import prompt_opens_think
 from laser_verl.scoring.tasks import Judge
+from laser_verl.verl_ext.columns import DATA_SOURCE, columns_to_send
 from laser_verl.verl_ext.compat import all_or_nothing
+from laser_verl.verl_ext.layout import MAX_TOKENS
 from laser_verl.verl_ext.reward_row import (
     ERROR,
+    OWN_SCORE,
     SEVERAL_TURNS,
     UNSCORED,
     BadRow,
@@ -51,10 +54,10 @@ class _Response:
     """A response and the row that it answers."""
 
     item: Any
-    prompt_ids: list[int]
     ids: list[int]
     text: str
     truncated: bool
+    prompt_opens_think: bool
 
 
 class LengthRewardManager(RewardManagerBase):
@@ -106,7 +109,7 @@ class LengthRewardManager(RewardManagerBase):
             ``answer_correct``, ``well_formed``, ``repetitive``, ``truncated`` (0 or 1), ``task_score``, ``score`` (the
             same), ``response_length`` in tokens, ``score_status`` and ``score_layer`` (indices into
             ``laser_verl.scoring.STATUSES`` and ``LAYERS``), ``score_milliseconds``, ``several_turns`` where there were,
-            and whatever else a user's function returned.
+            the columns that the method reads, and whatever else a user's function returned.
 
         Raises:
             BadRow: the row has no scorer or no gold answer that its scorer can read, or the user's own function
@@ -116,9 +119,12 @@ class LengthRewardManager(RewardManagerBase):
         item = data[-1:][0]
         prompt_ids, response_ids = valid_ids(item)
         text = await self.loop.run_in_executor(None, decode_visible, self.tokenizer, response_ids)
-        truncated = self._is_truncated(response_ids)
+        truncated = self._is_truncated(item, response_ids)
+        tail = self.tokenizer.decode(prompt_ids[-_PROMPT_TAIL_TOKENS:], skip_special_tokens=False)
+        response = _Response(item, response_ids, text, truncated, prompt_opens_think(tail))
         try:
-            info = await self._verdict(_Response(item, prompt_ids, response_ids, text, truncated))
+            info = await self._verdict(response)
+            info |= columns_to_send(item, self.method, text, response.prompt_opens_think)
         except BadRow as error:
             if not self.settings.plugin.shape_on_driver:
                 raise
@@ -131,7 +137,7 @@ class LengthRewardManager(RewardManagerBase):
         }
         if has_several_turns(item):
             info[SEVERAL_TURNS] = 1.0
-        return {"reward_score": self._reward(info), "reward_extra_info": info}
+        return {"reward_score": self._reward(info, item), "reward_extra_info": info}
 
     async def _verdict(self, response: _Response) -> dict[str, Any]:
         if self.custom:
@@ -142,7 +148,6 @@ class LengthRewardManager(RewardManagerBase):
         return await self._by_scorer(task.judge, response)
 
     async def _by_scorer(self, judge: Judge | None, response: _Response) -> dict[str, Any]:
-        tail = self.tokenizer.decode(response.prompt_ids[-_PROMPT_TAIL_TOKENS:], skip_special_tokens=False)
         gold, name = ground_truth(response.item), row_name(response.item)
         try:
             verdict = await self.scorer.score_async(
@@ -150,13 +155,13 @@ class LengthRewardManager(RewardManagerBase):
                 gold,
                 token_ids=np.asarray(response.ids, dtype=np.int64),
                 truncated=response.truncated,
-                prompt_opens_think=prompt_opens_think(tail),
+                prompt_opens_think=response.prompt_opens_think,
                 row=name,
                 judge=judge,
             )
         except ValueError as error:
             raise BadRow(f"laser_verl: {error}") from error
-        scores = self.method.scores
+        scores = self.method.scores_of(response.item.non_tensor_batch.get("data_source"))
         task_score = scores.correct if verdict.correct else scores.wrong
         return {
             "answer_correct": float(verdict.correct),
@@ -189,14 +194,16 @@ class LengthRewardManager(RewardManagerBase):
         verdict = read_custom_result(result, self.settings.verification.correct_at, name)
         return verdict | {"repetitive": float(loops), "score_milliseconds": milliseconds}
 
-    def _is_truncated(self, response_ids: list[int]) -> bool:
+    def _is_truncated(self, item: Any, response_ids: list[int]) -> bool:
         limit = self.settings.context.max_response_length
         assert limit is not None
+        limit = min(limit, int(item.non_tensor_batch.get(MAX_TOKENS) or limit))
         return len(response_ids) >= limit and response_ids[-1] != self.tokenizer.eos_token_id
 
-    def _reward(self, info: dict[str, Any]) -> float:
+    def _reward(self, info: dict[str, Any], item: Any) -> float:
         if self.settings.plugin.shape_on_driver:
             return info["task_score"]
+        known = {**info, DATA_SOURCE: str(item.non_tensor_batch.get(DATA_SOURCE))}
         rollouts = Rollouts.build(
             prompt=[0],
             response_length=[int(info["response_length"])],
@@ -204,8 +211,9 @@ class LengthRewardManager(RewardManagerBase):
             well_formed=[bool(info["well_formed"])],
             repetitive=[bool(info["repetitive"])],
             truncated=[bool(info["truncated"])],
-            task_score=[info["task_score"]],
+            task_score=[info["task_score"] if OWN_SCORE in info else np.nan],
             max_response_length=self.settings.context.max_response_length,
+            columns={name: [known[name]] for name in self.method.columns if name in known},
         )
         return float(self.method.shape(rollouts).reward[0])
 

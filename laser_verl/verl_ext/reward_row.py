@@ -22,6 +22,10 @@ SCORED_BY = ("score_status", "score_layer", "score_milliseconds")
 """Keys of ``reward_extra_info`` that say how a verdict came about: indices into ``laser_verl.scoring.STATUSES`` and
 ``LAYERS``, and wall time. Absent where no reward manager of ours gave it."""
 
+OWN_SCORE = "own_score"
+"""Key of ``reward_extra_info``, 1 where ``task_score`` is from a user's function; absent elsewhere, where the method
+decides what the verdict is worth."""
+
 UNSCORED: dict[str, float] = {
     "answer_correct": 0.0,
     "well_formed": 0.0,
@@ -141,8 +145,8 @@ def read_custom_result(
         function: what names the function in an error.
 
     Returns:
-        ``answer_correct``, ``well_formed``, ``task_score`` (on the function's own scale), ``score_status``,
-        ``score_layer``, and the mapping's other keys as they are.
+        ``answer_correct``, ``well_formed``, ``task_score`` (on the function's own scale), ``own_score``,
+        ``score_status``, ``score_layer``, and the mapping's other keys as they are.
 
     Raises:
         BadRow: neither ``acc`` nor ``correct_at``, or a value that is no verdict.
@@ -167,6 +171,7 @@ def read_custom_result(
         "answer_correct": float(correct),
         "well_formed": float(_flag("well_formed", fields.get("well_formed", True), function)),
         "task_score": score,
+        OWN_SCORE: 1.0,
         "score_status": float(STATUSES.index("equal" if correct else "different")),
         "score_layer": float(LAYERS.index("task")),
     }

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 from verl.experimental.agent_loop.agent_loop import AgentLoopOutput
 from verl.experimental.agent_loop.agent_loop import register as register_agent_loop
-from verl.experimental.agent_loop.single_turn_agent_loop import SingleTurnAgentLoop
 
 from laser_verl.core.keys import prompt_key
+from laser_verl.verl_ext import limited_rollout
 from laser_verl.verl_ext.layout import optional_field
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def request_seed(run_seed: int, step: int, key: str, rollout: int) -> int:
     return int.from_bytes(hashlib.blake2b(text, digest_size=4).digest(), "little") >> 1
 
 
-class SeededAgentLoop(SingleTurnAgentLoop):
+class SeededAgentLoop(limited_rollout.LimitedAgentLoop):
     """verl's single-turn agent loop with a seed per request. A prompt drawn twice in a step gets equal responses."""
 
     async def run(self, sampling_params: dict[str, Any], **kwargs: Any) -> AgentLoopOutput:
@@ -75,9 +75,10 @@ def sort_rows(batch: KVBatchMeta) -> None:
 
 
 def register() -> list[str]:
-    """Add the agent loop to verl's registry."""
+    """Add the agent loops to verl's registry."""
     register_agent_loop(NAME)(SeededAgentLoop)
-    return [NAME]
+    register_agent_loop(limited_rollout.NAME)(limited_rollout.LimitedAgentLoop)
+    return [NAME, limited_rollout.NAME]
 
 
 REGISTERED = register()

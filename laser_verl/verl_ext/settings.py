@@ -10,8 +10,9 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from laser_verl.core.advantages.base import AdvantageRule, build_rule, rule_names
 from laser_verl.core.framework import Context, Method, Need
-from laser_verl.core.registry import build, describe, method_names
+from laser_verl.core.registry import build, method_names
 from laser_verl.scoring.formats import reader
 from laser_verl.scoring.scorer import REPETITION
 from laser_verl.scoring.tasks import Scorers, read_scorers
@@ -63,6 +64,9 @@ class Plugin:
     poll_interval: float | None = None
     """Seconds between two looks at the replay buffer; null keeps verl's 2.0."""
 
+    advantage: Mapping[str, Any] = field(default_factory=dict)
+    """Options of the advantage rule that ``algorithm.adv_estimator`` names."""
+
     shape_on_driver: bool = False
     """Set by our trainer before it starts workers; not for users."""
 
@@ -77,15 +81,27 @@ class Settings:
     plugin: Plugin
     context: Context
     trainer_mode: str
+    advantage_rule: str | None = None
 
     def build_method(self) -> Method:
         """The configured method; raises with the remedy where an option is wrong."""
         return build(self.method, self.method_options, self.context)
 
+    def build_rule(self) -> AdvantageRule | None:
+        """The configured advantage rule, None for one of verl's own; raises where an option is wrong."""
+        if self.advantage_rule is not None:
+            return build_rule(self.advantage_rule, self.plugin.advantage, self.context)
+        if self.plugin.advantage:
+            raise ValueError(
+                f"laser_verl: laser.advantage={dict(self.plugin.advantage)} is for an advantage rule, and "
+                f"algorithm.adv_estimator names none of {', '.join(rule_names())}; name one, or leave it out"
+            )
+        return None
+
     @property
     def needs_driver(self) -> bool:
-        """Whether the method looks beyond the one response."""
-        return bool(set(describe(self.method).needs) - {Need.RESPONSE})
+        """Whether method or advantage rule look beyond the one response."""
+        return self.advantage_rule is not None or bool(self.build_method().needs - {Need.RESPONSE, Need.PROMPT})
 
 
 def names_our_manager(config: DictConfig) -> bool:
@@ -102,7 +118,7 @@ def read_plugin(config: DictConfig) -> Plugin:
     """
     given = _mapping("laser", config.get("laser"))
     _reject_unknown("laser", given, [f.name for f in fields(Plugin)])
-    plugin = Plugin(**given)
+    plugin = Plugin(**{**given, "advantage": _mapping("laser.advantage", given.get("advantage"))})
     for name in ("auto_mode", "seeded_rollout", "shape_on_driver"):
         if not isinstance(getattr(plugin, name), bool):
             raise ValueError(f"laser_verl: laser.{name}={getattr(plugin, name)!r} must be true or false")
@@ -136,7 +152,13 @@ def read_settings(config: DictConfig) -> Settings:
             max_response_length=int(config.data.max_response_length),
         ),
         trainer_mode=mode,
+        advantage_rule=_advantage_rule(config),
     )
+
+
+def _advantage_rule(config: DictConfig) -> str | None:
+    estimator = OmegaConf.select(config, "algorithm.adv_estimator")
+    return str(estimator) if estimator in rule_names() else None
 
 
 def line_to_add(settings: Settings) -> str:
@@ -151,8 +173,13 @@ def refuse_group_method(settings: Settings) -> None:
     Raises:
         ValueError: always when the method needs more than the response; it holds the line to add.
     """
+    if settings.advantage_rule is not None:
+        raise ValueError(
+            f"laser_verl: algorithm.adv_estimator={settings.advantage_rule} needs the verdicts, which the stock "
+            f"trainer never sees; add {line_to_add(settings)} or leave out laser.auto_mode=false"
+        )
     if settings.needs_driver:
-        needs = ", ".join(sorted(describe(settings.method).needs))
+        needs = ", ".join(sorted(settings.build_method().needs))
         raise ValueError(
             f"laser_verl: reward.reward_manager.name={settings.method} needs {needs}, which a reward worker of the "
             f"stock trainer never sees; add {line_to_add(settings)} or leave out laser.auto_mode=false"

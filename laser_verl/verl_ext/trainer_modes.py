@@ -13,24 +13,27 @@ from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, open_dict
+from tensordict import TensorDict
 from transfer_queue import KVBatchMeta
 from verl.trainer.ppo.v1.trainer_base import TRAINER_REGISTRY, PPOTrainer, register_trainer
 from verl.trainer.ppo.v1.trainer_colocate_async import PPOTrainerColocateAsync
 from verl.trainer.ppo.v1.trainer_separate_async import PPOTrainerSeparateAsync
 from verl.trainer.ppo.v1.trainer_sync import PPOTrainerSync
 from verl.utils.debug import marked_timer
+from verl.utils.tensordict_utils import assign_non_tensor_data
 
 from laser_verl.core.registry import method_names
-from laser_verl.verl_ext import seeded_rollout
+from laser_verl.verl_ext import advantages, seeded_rollout
+from laser_verl.verl_ext.agent_loops import choose_agent_loop
+from laser_verl.verl_ext.budget_dataset import use_budget_prompts
 from laser_verl.verl_ext.compat import all_or_nothing, put_in_place_of
 from laser_verl.verl_ext.driver import Driver, refuse_bad_rows
 from laser_verl.verl_ext.dumps import dump_columns
-from laser_verl.verl_ext.reward_row import ERROR, SCORED_BY, SEVERAL_TURNS
+from laser_verl.verl_ext.layout import MAX_TOKENS
+from laser_verl.verl_ext.reward_row import ERROR, OWN_SCORE, SCORED_BY, SEVERAL_TURNS
 from laser_verl.verl_ext.settings import names_our_manager, read_plugin, read_settings, refuse_group_method
 
 logger = logging.getLogger(__name__)
-
-_STOCK_AGENT_LOOP = "single_turn_agent"
 
 
 class LaserTrainer(PPOTrainer):
@@ -53,8 +56,8 @@ class LaserTrainer(PPOTrainer):
             config.trainer.v1.trainer_mode = self.mode
             config.laser = {**(config.get("laser") or {}), "shape_on_driver": True}
         self.driver = Driver(read_settings(config), config)
-        if self.driver.settings.plugin.seeded_rollout:
-            use_seeded_rollout(config)
+        choose_agent_loop(config, self.driver.settings, self.driver.method)
+        use_budget_prompts(config, self.driver.method)
         logger.info(self.driver.start_line(self.mode))
         super().__init__(config)
 
@@ -69,10 +72,19 @@ class LaserTrainer(PPOTrainer):
             seeded_rollout.sort_rows(batch)
         return super()._balance_batch(batch, *args, **kwargs)
 
+    def _submit_batch_to_rollout(self, batch: TensorDict) -> int:
+        limit = self.driver.method.rollout_limit(self.global_steps)
+        if limit is not None:
+            assign_non_tensor_data(batch, MAX_TOKENS, limit)
+        return super()._submit_batch_to_rollout(batch)
+
     def _compute_advantage(self, batch: KVBatchMeta, metrics: dict[str, Any]) -> KVBatchMeta:
         with marked_timer("laser_shape", self.timing_raw):
-            metrics.update(self.driver.shape(batch, self.global_steps))
-        return super()._compute_advantage(batch, metrics)
+            shaped = self.driver.shape(batch, self.global_steps)
+        with advantages.given(shaped):
+            batch = super()._compute_advantage(batch, metrics)
+        metrics.update(self.driver.metrics(shaped))
+        return batch
 
     def _data_fingerprint(self) -> dict[str, Any]:
         files = self.config.data.train_files
@@ -99,7 +111,7 @@ class LaserTrainer(PPOTrainer):
         given = inspect.signature(super()._val_metrics_update).bind(*args, **kwargs).arguments
         infos = given["reward_extra_infos_dict"]
         refuse_bad_rows(infos.get(ERROR, ()))
-        for name in (*SCORED_BY, SEVERAL_TURNS):  # no numbers to take a mean of
+        for name in (*SCORED_BY, SEVERAL_TURNS, OWN_SCORE, *self.driver.method.columns):  # no numbers to take a mean of
             infos.pop(name, None)
         return super()._val_metrics_update(*args, **kwargs)
 
@@ -138,28 +150,6 @@ class LaserSeparateAsync(LaserTrainer, PPOTrainerSeparateAsync):
 TRAINERS: tuple[type[LaserTrainer], ...] = (LaserSync, LaserColocateAsync, LaserSeparateAsync)
 
 
-def use_seeded_rollout(config: DictConfig) -> None:
-    """Make the seeded agent loop the default one.
-
-    Raises:
-        ValueError: the config already names an agent loop of its own.
-    """
-    agent = config.actor_rollout_ref.rollout.agent
-    engine = config.actor_rollout_ref.rollout.name
-    if engine != "vllm":
-        raise ValueError(
-            f"laser_verl: laser.seeded_rollout=true seeds each request, which works with "
-            f"actor_rollout_ref.rollout.name=vllm; it is {engine}: leave out laser.seeded_rollout"
-        )
-    if agent.default_agent_loop not in (_STOCK_AGENT_LOOP, seeded_rollout.NAME):
-        raise ValueError(
-            f"laser_verl: laser.seeded_rollout=true seeds single-turn rollouts, but the run uses "
-            f"actor_rollout_ref.rollout.agent.default_agent_loop={agent.default_agent_loop}; leave one of the two out"
-        )
-    with open_dict(config):
-        agent.default_agent_loop = seeded_rollout.NAME
-
-
 def choose_trainer(ours: type[LaserTrainer]) -> Callable[[DictConfig, Callable[..., Any]], Any]:
     """The function that decides between verl's trainer of a mode and ours."""
 
@@ -170,9 +160,9 @@ def choose_trainer(ours: type[LaserTrainer]) -> Callable[[DictConfig, Callable[.
             return ours(config=config)
         settings = read_settings(config)
         refuse_group_method(settings)
-        settings.build_method()
-        if settings.plugin.seeded_rollout:
-            use_seeded_rollout(config)
+        method = settings.build_method()
+        choose_agent_loop(config, settings, method)
+        use_budget_prompts(config, method)
         logger.info("laser_verl: %s applied in the reward workers; trainer and validation as in verl", settings.method)
         return stock(config=config)
 

@@ -189,9 +189,8 @@ def metrics_of(ours: Driver, *extra: dict[str, Any]) -> dict[str, float]:
     queue = Queue(keys, extra_fields=list(extra), rm_scores=nested(*rows), response_mask=nested(*rows))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "tq", queue)
-        return ours.shape(
-            KVBatchMeta(partition_id="train", keys=keys, tags=[{"response_len": 2} for _ in keys]), step=1
-        )
+        batch = KVBatchMeta(partition_id="train", keys=keys, tags=[{"response_len": 2} for _ in keys])
+        return ours.metrics(ours.shape(batch, step=1))
 
 
 def scored(status: str, layer: str, milliseconds: float) -> dict[str, Any]:

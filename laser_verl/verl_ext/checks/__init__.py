@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Sequence
 
 from omegaconf import DictConfig, OmegaConf
 
 from laser_verl.verl_ext.checks.batches import check_rows
+from laser_verl.verl_ext.checks.columns import check_columns
 from laser_verl.verl_ext.checks.compose import Arguments, compose_config, read_arguments
 from laser_verl.verl_ext.checks.data import Readers, Split, check_data
 from laser_verl.verl_ext.checks.functions import check_reward_function
@@ -101,6 +103,9 @@ def _check_splits(config: DictConfig, settings: Settings | None, report: Report)
         splits = check_data(config, readers, report)
         if readers.scorers is not None:
             check_sources(splits, readers.scorers, readers.golds, report)
+        if settings is not None:
+            with contextlib.suppress(ValueError):  # a wrong option is reported already
+                check_columns(config, splits, settings.build_method(), settings.method, report)
         if "train" in splits and splits["train"].num_rows:
             check_rows(config, splits["train"].num_rows, report)
         return splits

@@ -30,6 +30,8 @@ from laser_verl.verl_ext.settings import (
 )
 
 _KWARGS = "reward.reward_kwargs"
+_ESTIMATOR = "algorithm.adv_estimator"
+_DIVIDES_BY_STD = ("grpo", "grpo_vectorized", "mgpo", "grpo_lead", "dot")
 _SIZES = ("actor_rollout_ref.rollout.n", "data.max_response_length")
 
 
@@ -62,6 +64,7 @@ def check_method(config: DictConfig, report: Report) -> Settings | None:
     _check_group(settings, method, is_ours, report)
     check_filter_groups(config, settings, is_ours, report)
     check_agent_loop(config, settings, report)
+    _note_size_of_length_term(config, method, settings, report)
     _check_verdict_source(config, settings, report)
     check_entries(config, settings, report)
     if is_by_us(config):
@@ -144,15 +147,24 @@ def _check_options(config: DictConfig, plugin: Plugin, report: Report) -> tuple[
     read_as, found = each_mistake(read, {key: options[key] for key in options if key in verification})
     settings = replace(read_as or read({}), plugin=plugin, method_options=method_options)
     method, more = each_mistake(lambda kwargs: build(name, kwargs, settings.context), method_options)
+    _check_rule(settings, report)
     for key, message in (*found, *more):
         report.add(f"{_KWARGS}.{key}" if key else _KWARGS, message.replace(f"{_KWARGS}.", ""))
     return settings, None if more else method
 
 
+def _check_rule(settings: Settings, report: Report) -> None:
+    def attempt(options: dict[str, Any]) -> object:
+        return replace(settings, plugin=replace(settings.plugin, advantage=options)).build_rule()
+
+    for key, message in each_mistake(attempt, dict(settings.plugin.advantage))[1]:
+        report.add(f"laser.advantage.{key}".rstrip("."), message)
+
+
 def _settings_only(config: DictConfig) -> DictConfig:
     """The few values that `read_settings` looks at; the rest may not even resolve."""
     made = OmegaConf.create({"reward": {"reward_kwargs": {}}})
-    for key in ("reward.reward_manager.name", "trainer.v1.trainer_mode", *_SIZES):
+    for key in ("reward.reward_manager.name", "trainer.v1.trainer_mode", _ESTIMATOR, *_SIZES):
         OmegaConf.update(made, key, OmegaConf.select(config, key), force_add=True)
     return made
 
@@ -169,6 +181,7 @@ def _say_active(settings: Settings, method: Method | None, is_ours: bool, mode: 
         "options": _options_in_force(settings.method, method) if method else dict(settings.method_options),
         "targets": _targets(method, settings) if method else None,
         "shaped_on": shaped_on,
+        "advantages": settings.advantage_rule,
         "trainer": trainer,
         "verification": asdict(settings.verification),
         "seeded": settings.plugin.seed if settings.plugin.seeded_rollout else None,
@@ -190,6 +203,10 @@ def _targets(method: Method, settings: Settings) -> str | None:
         return ", ".join(f"{band} {tokens}" for band, tokens in dict(fixed).items()) + " tokens"
     if hasattr(method, "target_length"):
         return f"{method.target_length} tokens"
+    if hasattr(method, "shortest"):
+        return f"between {method.shortest} and {method.longest} tokens, by step"
+    if hasattr(method, "stages"):
+        return f"{', '.join(map(str, method.stages))} tokens, by step"
     if not hasattr(method, "lower_bound"):
         return None
     upper = getattr(method, "upper_bound", None) or settings.context.max_response_length
@@ -198,12 +215,12 @@ def _targets(method: Method, settings: Settings) -> str | None:
 
 def _check_group(settings: Settings, method: Method | None, is_ours: bool, report: Report) -> None:
     needs = set(method.needs if method else describe(settings.method).needs)
-    beyond = ", ".join(sorted(needs - {Need.RESPONSE}))
-    if beyond and settings.context.group_size == 1:
+    beyond = ", ".join(sorted(needs - {Need.RESPONSE, Need.PROMPT}))
+    if needs & {Need.GROUP, Need.BATCH} and settings.context.group_size == 1:
         report.add(
             "actor_rollout_ref.rollout.n",
-            f"actor_rollout_ref.rollout.n=1 gives {settings.method} groups of one response, so every prompt is either "
-            "easy or hard; give at least 3, e.g. actor_rollout_ref.rollout.n=8",
+            f"actor_rollout_ref.rollout.n=1 gives {settings.method} groups of one response, which have no siblings to "
+            "compare with and are either easy or hard; give at least 3, e.g. actor_rollout_ref.rollout.n=8",
         )
     if is_ours or settings.trainer_mode not in STOCK_MODES:
         return
@@ -212,17 +229,32 @@ def _check_group(settings: Settings, method: Method | None, is_ours: bool, repor
             f"laser.poll_interval={settings.plugin.poll_interval} does nothing under laser.auto_mode=false, which "
             "leaves the stock trainer in place"
         )
-    if settings.needs_driver:
+    if settings.advantage_rule is not None or beyond:
+        who = settings.method if beyond else f"{_ESTIMATOR}={settings.advantage_rule}"
         report.add(
             "laser.auto_mode",
             f"laser.auto_mode={shown(settings.plugin.auto_mode)} under trainer.v1.trainer_mode={settings.trainer_mode} "
-            f"leaves the stock trainer in place, and {settings.method} needs {beyond or 'the group'}, which a reward "
+            f"leaves the stock trainer in place, and {who} needs {beyond or 'the verdicts'}, which a reward "
             f"worker never sees; add {line_to_add(settings)} or leave out laser.auto_mode=false",
         )
     else:
         report.notes.append(
             f"with the stock trainer {settings.method} is applied in the reward workers, which cannot tell validation "
             "from training: validation's reward is shaped too, while score and acc stay raw"
+        )
+
+
+def _note_size_of_length_term(config: DictConfig, method: Method | None, settings: Settings, report: Report) -> None:
+    """Say where the size of the length term does nothing."""
+    dial = next((name for name in ("weight", "beta", "alpha") if getattr(method, name, None) is not None), None)
+    by_std = OmegaConf.select(config, "algorithm.norm_adv_by_std_in_grpo") is not False
+    estimator = OmegaConf.select(config, _ESTIMATOR)
+    if dial and by_std and estimator in _DIVIDES_BY_STD:
+        report.notes.append(
+            f"{_ESTIMATOR}={estimator} divides by each group's standard deviation, so in groups whose answers are all "
+            f"right the size of {settings.method}'s length term ({dial}={shown(getattr(method, dial))}) does nothing; "
+            "it counts in mixed groups only. To have it count everywhere: algorithm.norm_adv_by_std_in_grpo=false, or "
+            f"{_ESTIMATOR}=dler, gdpo or ddca"
         )
 
 

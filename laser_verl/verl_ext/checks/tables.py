@@ -33,7 +33,7 @@ class Rows:
     """Columns of which every row is checked, where the file has them."""
 
     first: pa.Table
-    """Prompts, images and the like of the first rows."""
+    """Prompts, images and the like, and extra_info of the first rows."""
 
 
 def read_rows(path: Path, prompt_key: str, media: Sequence[str]) -> Rows:
@@ -58,7 +58,7 @@ def read_rows(path: Path, prompt_key: str, media: Sequence[str]) -> Rows:
     parquet = pq.ParquetFile(path, memory_map=True)
     names = list(parquet.schema_arrow.names)
     every = parquet.read(columns=[name for name in _EVERY_ROW if name in names])
-    shown = [name for name in (prompt_key, *media) if name in names]
+    shown = [name for name in (prompt_key, *media, "extra_info") if name in names]
     batch = next(parquet.iter_batches(batch_size=FIRST_ROWS, columns=shown), None)
     first = parquet.schema_arrow.empty_table() if batch is None else pa.Table.from_batches([batch])
     return Rows(names, parquet.metadata.num_rows, every, first)

@@ -1,0 +1,168 @@
+"""What methods read of a row: from the data to the reward worker, into the prompt, and to the agent loop."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from omegaconf import DictConfig, OmegaConf
+from verl.experimental.agent_loop.single_turn_agent_loop import SingleTurnAgentLoop
+from verl.utils.dataset.rl_dataset import get_dataset_class
+
+from laser_verl.core import Context, build
+from laser_verl.data import tiny_world
+from laser_verl.verl_ext.agent_loops import choose_agent_loop
+from laser_verl.verl_ext.budget_dataset import BudgetDataset, use_budget_prompts, with_budget
+from laser_verl.verl_ext.columns import columns_to_send
+from laser_verl.verl_ext.limited_rollout import LimitedAgentLoop
+from laser_verl.verl_ext.reward_row import BadRow
+from laser_verl.verl_ext.settings import Plugin, Settings, Verification
+from tests.contract.test_reward_manager import TOKENIZER, config, row, verify
+
+L1 = build("l1_max")
+INSTRUCTION = L1.instruction or ""
+
+
+def l1_config() -> DictConfig:
+    settings = config("l1_max")
+    settings.reward.reward_kwargs = {}
+    return settings
+
+
+def row_with(**info: Any) -> Any:
+    item = row(r"<think>a</think>\boxed{b}")
+    item.non_tensor_batch["extra_info"][0].update(info)
+    return item[0]
+
+
+def test_a_required_column_is_sent_as_a_number() -> None:
+    assert columns_to_send(row_with(budget=24), L1, "", False) == {"budget": 24.0}
+
+
+@pytest.mark.parametrize("value", [None, -1, "many", math.nan, math.inf])
+def test_a_row_without_its_required_column_is_a_bad_row(value: Any) -> None:
+    with pytest.raises(BadRow, match=r"index=17 has extra_info\.budget=.*give every row a number of 0 or more"):
+        columns_to_send(row_with(budget=value), L1, "", False)
+
+
+def test_a_column_that_an_option_replaces_may_lack() -> None:
+    sent = columns_to_send(row_with(), build("l1_max", {"budget": 50}), "", False)
+    assert math.isnan(sent["budget"])
+
+
+@pytest.mark.parametrize(
+    ("text", "opened", "thinks"),
+    [
+        ("<think>so</think>7", False, 1.0),
+        ("<think>\n\n</think>7", False, 0.0),
+        ("so</think>7", True, 1.0),
+        ("\n</think>7", True, 0.0),
+        ("7", False, 0.0),
+        ("<think>cut off", False, 1.0),
+    ],
+)
+def test_whether_a_response_thinks(text: str, opened: bool, thinks: float) -> None:
+    assert columns_to_send(row_with(), build("thinkless"), text, opened) == {"uses_thinking": thinks}
+
+
+def test_the_reward_worker_sends_the_columns_along() -> None:
+    settings = l1_config()
+    item = row(rf"<think>a</think>\boxed{{b}}{TOKENIZER.eos_token}")
+    item.non_tensor_batch["extra_info"][0]["budget"] = 24
+    assert verify(item, settings)["reward_extra_info"]["budget"] == 24.0
+
+
+def test_a_missing_budget_stops_the_run_on_the_driver() -> None:
+    info = verify(row(r"<think>a</think>\boxed{b}"), l1_config())["reward_extra_info"]
+    assert "extra_info.budget=None" in info["laser_error"]
+
+
+def test_a_response_within_the_limit_of_its_step_but_cut_there_is_truncated() -> None:
+    item = row(r"<think>a</think>\boxed{b}")
+    assert verify(item)["reward_extra_info"]["truncated"] == 0.0
+    length = int(verify(item)["reward_extra_info"]["response_length"])
+    item.non_tensor_batch["laser_max_tokens"] = np.array([length], dtype=object)
+    assert verify(item)["reward_extra_info"]["truncated"] == 1.0
+
+
+def test_the_budget_is_said_at_the_end_of_the_prompt() -> None:
+    messages = [{"role": "system", "content": "s"}, {"role": "user", "content": "2 + 3?"}]
+    given = {"prompt": messages, "extra_info": {"budget": 500}}
+    assert with_budget(given, "prompt", "Use {budget} tokens.", 100)[-1]["content"] == "2 + 3? Use 500 tokens."
+    assert with_budget({"prompt": messages}, "prompt", "{budget} tokens.", 100)[-1]["content"] == "2 + 3? 100 tokens."
+    assert with_budget({"prompt": messages, "extra_info": None}, "prompt", "Use {budget} tokens.", None) == messages
+    assert messages[-1]["content"] == "2 + 3?"
+
+
+def test_verl_reads_its_data_through_ours(tmp_path: Path) -> None:
+    rows = tiny_world.to_rows(tiny_world.make_problems(2, seed=1), "train")
+    for number, problem in enumerate(rows):
+        problem["extra_info"]["budget"] = 10 + number
+    path = tiny_world.write_parquet(rows, tmp_path / "train.parquet")
+    run = OmegaConf.create(
+        {
+            "data": {
+                "train_files": str(path),
+                "prompt_key": "prompt",
+                "max_prompt_length": 96,
+                "filter_overlong_prompts": True,
+                "cache_dir": str(tmp_path / "cache"),
+                "custom_cls": {"path": None, "name": None},
+            }
+        }
+    )
+    assert use_budget_prompts(run, L1)
+    made = get_dataset_class(run.data)
+    assert made.__name__ == BudgetDataset.__name__
+    data = made([str(path)], TOKENIZER, run.data)
+    assert len(data) == len(rows)
+    for number, problem in enumerate(rows):
+        said = data[number]["raw_prompt"][-1]["content"]
+        assert said == f"{problem['prompt'][-1]['content']} {INSTRUCTION.format(budget=10 + number)}"
+    # prompts of 10 to 35 tokens become longer by 29 or 30: verl measures what the model sees
+    run.data.max_prompt_length = 36
+    assert len(made([str(path)], TOKENIZER, run.data)) == 0
+
+
+def test_a_data_set_class_of_the_users_own_stays() -> None:
+    run = OmegaConf.create({"data": {"custom_cls": {"path": "own.py", "name": "Own"}}})
+    assert not use_budget_prompts(run, L1)
+    assert run.data.custom_cls.path == "own.py"
+    assert not use_budget_prompts(OmegaConf.create({"data": {}}), build("kimi"))
+
+
+def settings_of(method: str, seeded: bool = False) -> Settings:
+    return Settings(method, {}, Verification(), Plugin(seeded_rollout=seeded), Context(4, 96), "sync")
+
+
+@pytest.mark.parametrize(
+    ("method", "seeded", "given", "chosen"),
+    [
+        ("kimi", False, "single_turn_agent", "single_turn_agent"),
+        ("siri", False, "single_turn_agent", "laser_limited"),
+        ("siri", True, "single_turn_agent", "laser_seeded"),
+        ("siri", False, "tool_agent", "tool_agent"),
+    ],
+)
+def test_which_agent_loop_generates(method: str, seeded: bool, given: str, chosen: str) -> None:
+    agent = {"agent": {"default_agent_loop": given}, "name": "vllm"}
+    run = OmegaConf.create({"actor_rollout_ref": {"rollout": agent}})
+    choose_agent_loop(run, settings_of(method, seeded), build(method))
+    assert run.actor_rollout_ref.rollout.agent.default_agent_loop == chosen
+
+
+def test_the_limit_of_a_prompt_reaches_the_engine(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[dict[str, Any]] = []
+
+    async def run(self: Any, sampling_params: dict[str, Any], **kwargs: Any) -> None:
+        seen.append(sampling_params)
+
+    monkeypatch.setattr(SingleTurnAgentLoop, "run", run)
+    loop, shared = object.__new__(LimitedAgentLoop), {"top_p": 1.0}
+    asyncio.run(loop.run(shared, laser_max_tokens=16))
+    asyncio.run(loop.run(shared))
+    assert seen == [{"top_p": 1.0, "max_tokens": 16}, {"top_p": 1.0}]
