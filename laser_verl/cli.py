@@ -108,6 +108,7 @@ def simulate(
 
     An input line is {"prompt": [...], "response_length": [...], "correct": [...], "well_formed": [...]} with one value
     per response; optional: repetitive, truncated, task_score, step, max_response_length, any column a method names.
+    An advantage rule is applied to plain correctness and adds "advantage" to each line.
     Rollout dumps of laser_verl's trainer modes are read as well. State, as adaptive target lengths, carries from line
     to line.
     """

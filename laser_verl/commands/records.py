@@ -28,6 +28,10 @@ OPTIONAL = (
     "uses_thinking",
     "has_eos",
     "budget",
+    "reference_length",
+    "reference_accuracy",
+    "data_source",
+    "prompt_key",
 )
 VERDICT = ("response_length", "correct", "well_formed")
 # The keys of stock verl that describe the text, not the verdict; `score` is the shaped reward of the recorded run.
@@ -146,11 +150,19 @@ def _group_of(row: Row) -> str:
 def _record(values: dict[str, Any], where: str, step: int, max_response_length: int | None) -> Record:
     """Validate one batch; every key that `Rollouts` has no field for becomes a column."""
     prompt = values.pop("prompt")
+    keys = values.pop("prompt_key", None)
     fields = {key: values.pop(key) for key in _BUILD if values.get(key) is not None}
     columns = {key: array for key, value in values.items() if (array := _column(value, len(prompt))) is not None}
     refuse_misspelt(columns, OPTIONAL, where)
     try:
-        rollouts = Rollouts.build(prompt, **fields, step=step, max_response_length=max_response_length, columns=columns)
+        rollouts = Rollouts.build(
+            prompt,
+            **fields,
+            step=step,
+            max_response_length=max_response_length,
+            columns=columns,
+            prompt_key=keys if isinstance(keys, list) else None,
+        )
     except (ValueError, KeyError, TypeError) as error:
         raise BadInput(f"{where}: {message_of(error)}") from error
     return Record(rollouts, where)

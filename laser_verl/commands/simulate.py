@@ -1,4 +1,4 @@
-"""`laser-verl simulate`: a method on recorded rollouts, in the order the trainer would call it."""
+"""`laser-verl simulate`: a method or an advantage rule on recorded rollouts, in the order of the trainer's calls."""
 
 from __future__ import annotations
 
@@ -12,35 +12,38 @@ from laser_verl.commands import BadInput, WrongUsage, message_of
 from laser_verl.commands.records import Record, read_records
 from laser_verl.commands.rows import parse_json
 from laser_verl.core import framework, registry
+from laser_verl.core.advantages.base import AdvantageRule, build_rule, describe_rule, rule_names
 from laser_verl.core.bands import BANDS
+from laser_verl.core.options import zero_one
 
 
 def run(method: str, source: str, options: str = "{}") -> Iterator[dict[str, Any]]:
     """Shape every recorded batch, state carried from one to the next.
 
     Args:
-        method: Registry key, as `laser_d`.
+        method: Registry key, as `laser_d`; or an advantage rule, which is then applied to plain correctness, 1 or 0.
         source: File, folder of rollout dumps, or `-`; see `read_records`.
         options: The method's options as a JSON object.
 
     Yields:
         Per batch `reward`, `task_reward`, `length_reward`, `band`, `target_length`: lists with one value per response,
-        null where the method has none.
+        null where the method has none. An advantage rule adds `advantage`.
 
     Raises:
         WrongUsage: If the method or an option is unknown or wrong.
         BadInput: If a line is malformed or lacks what the method needs.
     """
     settings = _options(options)
+    is_rule = method in rule_names() and method not in registry.method_names()
     try:
-        registry.describe(method)
+        _ = describe_rule(method) if is_rule else registry.describe(method)
     except (ValueError, KeyError) as error:
         raise WrongUsage(message_of(error)) from error
-    built: framework.Method | None = None
+    built: tuple[framework.Method, AdvantageRule | None] | None = None
     for record in read_records(source):
         if built is None:
-            built = _build(method, settings, record)
-        yield _shape(built, record)
+            built = _build(method, settings, record, is_rule)
+        yield _shape(*built, record)
 
 
 def _options(text: str) -> dict[str, Any]:
@@ -53,30 +56,36 @@ def _options(text: str) -> dict[str, Any]:
     return options
 
 
-def _build(method: str, options: dict[str, Any], first: Record) -> framework.Method:
-    """The method; without a trainer to ask, `rollout.n` is the largest group of the first batch."""
+def _build(
+    method: str, options: dict[str, Any], first: Record, is_rule: bool
+) -> tuple[framework.Method, AdvantageRule | None]:
+    """Method and rule; without a trainer to ask, `rollout.n` is the largest group of the first batch."""
     rollouts = first.rollouts
     group_size = int(rollouts.group_size.max()) if rollouts.num_groups else None
     context = framework.Context(group_size=group_size, max_response_length=rollouts.max_response_length)
     try:
-        return registry.build(method, options, context)
+        if is_rule:
+            return registry.build("none", {"scores": zero_one()}, context), build_rule(method, options, context)
+        return registry.build(method, options, context), None
     except (ValueError, KeyError) as error:
         raise WrongUsage(message_of(error)) from error
 
 
-def _shape(method: framework.Method, record: Record) -> dict[str, Any]:
+def _shape(method: framework.Method, rule: AdvantageRule | None, record: Record) -> dict[str, Any]:
     try:
         method.observe(record.rollouts)
         shaped = method.shape(record.rollouts)
+        made = rule.advantages(record.rollouts, shaped, shaped.reward) if rule else None
     except (ValueError, KeyError) as error:
         raise BadInput(f"{record.where}: {message_of(error)}") from error
-    return {
+    line = {
         "reward": shaped.reward.tolist(),
         "task_reward": shaped.task_reward.tolist(),
         "length_reward": shaped.length_reward.tolist(),
         "band": None if shaped.band is None else [BANDS[code] for code in shaped.band],
         "target_length": None if shaped.target_length is None else _tokens(shaped.target_length),
     }
+    return line if made is None else {**line, "advantage": made.values.tolist()}
 
 
 def _tokens(lengths: np.ndarray) -> list[int | float | None]:

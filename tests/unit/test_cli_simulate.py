@@ -239,3 +239,30 @@ def test_a_dash_reads_standard_input_and_errors_say_so() -> None:
     assert result.exit_code == 1
     assert json.loads(result.stdout)["reward"] == [1.5]
     assert "standard input:2: " in result.stderr
+
+
+def test_an_advantage_rule_is_applied_to_plain_correctness(tmp_path: Path) -> None:
+    [line] = rewards(write(tmp_path / "batch.jsonl", [batch(LENGTHS, MIXED)]), "ddca", {"weight": 0.2})
+    assert line["reward"] == line["task_reward"] == MIXED
+    # the golden case `ddca/mixed`
+    expected = [0.80107838, 0.79156029, 0.78368893, 0.76986568, -1.29099442, 0.72678999, -1.29099442, -1.29099442]
+    assert line["advantage"] == pytest.approx(expected, abs=1e-5)
+
+
+def test_wrong_options_of_an_advantage_rule_are_wrong_usage(tmp_path: Path) -> None:
+    path = write(tmp_path / "batch.jsonl", [batch(LENGTHS, MIXED)])
+    result = simulate("ddca", "--input", path, "--options", '{"weigh": 1}')
+    assert result.exit_code == 2
+    assert "did you mean 'weight'" in result.stderr
+
+
+def test_the_key_of_a_prompt_carries_its_history_from_batch_to_batch(tmp_path: Path) -> None:
+    # the golden case `hapo/sequence-min`: nobody right, then a shortest right answer of 2500 tokens to come in under
+    lines = [
+        batch([3000, 2000, 4000, 2500], [0, 0, 0, 0]),
+        batch([3000, 2000, 4000, 2500], [1, 0, 1, 1]),
+        batch([2400, 1800, 2600, 5200], [1, 0, 1, 0]),
+    ]
+    last = rewards(write(tmp_path / "batches.jsonl", lines), "hapo")[2]
+    assert last["reward"] == pytest.approx([1.0628, 0.0, 0.9372, -1.0], abs=1e-4)
+    assert last["target_length"] == [2500] * 4
