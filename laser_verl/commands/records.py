@@ -161,7 +161,7 @@ def _record(values: dict[str, Any], where: str, step: int, max_response_length: 
             step=step,
             max_response_length=max_response_length,
             columns=columns,
-            prompt_key=keys if isinstance(keys, list) else None,
+            prompt_key=[keys] * len(prompt) if isinstance(keys, str) else keys,
         )
     except (ValueError, KeyError, TypeError) as error:
         raise BadInput(f"{where}: {message_of(error)}") from error

@@ -11,7 +11,7 @@ import numpy as np
 from laser_verl.commands import BadInput, WrongUsage, message_of
 from laser_verl.commands.records import Record, read_records
 from laser_verl.commands.rows import parse_json
-from laser_verl.core import framework, registry
+from laser_verl.core import framework, guarded, registry
 from laser_verl.core.advantages.base import AdvantageRule, build_rule, describe_rule, rule_names
 from laser_verl.core.bands import BANDS
 from laser_verl.core.options import zero_one
@@ -73,11 +73,10 @@ def _build(
 
 def _shape(method: framework.Method, rule: AdvantageRule | None, record: Record) -> dict[str, Any]:
     try:
-        method.observe(record.rollouts)
-        shaped = method.shape(record.rollouts)
+        shaped = guarded.shape(method, record.rollouts)
         made = rule.advantages(record.rollouts, shaped, shaped.reward) if rule else None
-    except (ValueError, KeyError) as error:
-        raise BadInput(f"{record.where}: {message_of(error)}") from error
+    except (ValueError, RuntimeError) as error:
+        raise BadInput(f"{record.where}: {message_of(error).removeprefix('laser_verl: ')}") from error
     line = {
         "reward": shaped.reward.tolist(),
         "task_reward": shaped.task_reward.tolist(),
@@ -85,7 +84,11 @@ def _shape(method: framework.Method, rule: AdvantageRule | None, record: Record)
         "band": None if shaped.band is None else [BANDS[code] for code in shaped.band],
         "target_length": None if shaped.target_length is None else _tokens(shaped.target_length),
     }
-    return line if made is None else {**line, "advantage": made.values.tolist()}
+    if made is not None:
+        line["advantage"] = made.values.tolist()
+    if made is not None and made.kept_tokens is not None:
+        line["kept_tokens"] = made.kept_tokens.tolist()
+    return line
 
 
 def _tokens(lengths: np.ndarray) -> list[int | float | None]:

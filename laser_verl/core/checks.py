@@ -59,10 +59,10 @@ def step_number(value: object) -> int:
     return int(value)
 
 
-def non_negative(name: str, value: float) -> float:
+def non_negative(name: str, value: float, example: float = 0.5) -> float:
     """Return a finite number of 0 or more; anything else raises ValueError."""
     if finite_number(name, value) < 0:
-        raise ValueError(f"{name}={value!r} must be 0 or more; give e.g. 0.5")
+        raise ValueError(f"{name}={value!r} must be 0 or more; give e.g. {example}")
     return float(value)
 
 
@@ -87,7 +87,8 @@ def finite_number(name: str, value: object) -> float:
     """Return a number as float; a bool, text, NaN, or one beyond 10^9 on either side raises ValueError."""
     number = _as_float(value)
     if not abs(number) <= _LARGEST_NUMBER:
-        raise ValueError(f"{name}={value!r:.40} must be a finite number, at most 1e9 in size; give e.g. 0.5")
+        text = ", not a text" if isinstance(value, str) else ""
+        raise ValueError(f"{name}={value!r:.40} must be a finite number{text}, at most 1e9 in size; give e.g. 0.5")
     return number
 
 
@@ -176,9 +177,10 @@ def flags(name: str, values: ArrayLike | None, size: int, default: bool | None =
 def own_scores(values: ArrayLike, size: int) -> Floats:
     """Return scores, [B], NaN where there is none; infinite ones are named with their row."""
     rule = "a finite number"
-    array = np.asarray(values)
+    given = [np.nan if value is None else value for value in values] if isinstance(values, list) else values
+    array = np.asarray(given)
     if array.dtype.kind not in "iuf":
-        array = _numbers("task_score", values, rule)
+        array = _numbers("task_score", given, rule)
     same_size("task_score", len(array), size)
     score = array.astype(np.float64)
     _reject("task_score", score, np.isinf(score), rule)
@@ -232,10 +234,18 @@ def first_rows(group: Ints) -> Ints:
     return np.flatnonzero(is_first)
 
 
-def prompt_keys(group: Ints, keys: Sequence[Any] | NDArray[Any]) -> tuple[str, ...]:
-    """Return each group's key as text, [G]."""
+def prompt_keys(group: Ints, prompt: Sequence[Any] | NDArray[Any], keys: Sequence[Any] | None) -> tuple[str, ...]:
+    """Return each group's key as text, [G]; `keys` [B] name their row where missing or not those of their group."""
+    first = first_rows(group).tolist()
+    if keys is None:
+        return tuple(str(prompt[row]) for row in first)
     same_size("prompt_key", len(keys), len(group))
-    return tuple(str(keys[row]) for row in first_rows(group).tolist())
+    for row, (key, number) in enumerate(zip(keys, group.tolist(), strict=True)):
+        if key is None or key != keys[first[number]]:
+            raise ValueError(
+                f"prompt_key[{row}]={key!r} must be a text, the same for all responses to a prompt; check that row"
+            )
+    return tuple(str(keys[row]) for row in first)
 
 
 def _number_ids(ids: Sequence[object]) -> Ints:

@@ -172,6 +172,10 @@ class MethodBase:
         """Leave the length of rollouts to the config."""
         return None
 
+    def longest_response(self, rollouts: Rollouts) -> int | None:
+        """Return the longest response that sampling allowed, tokens, as batch or run tell; None if neither does."""
+        return rollouts.max_response_length or self.context.max_response_length
+
     def terms(self, rollouts: Rollouts) -> Shaped:
         """Return C and lambda * S in full; changes no state.
 

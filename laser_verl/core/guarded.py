@@ -6,7 +6,7 @@ Shape letters: B responses, G groups.
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -15,13 +15,13 @@ from laser_verl.core.framework import Method, Shaped
 from laser_verl.core.rollouts import Rollouts
 
 
-def shape(method: Method, rollouts: Rollouts, names: Sequence[str] | None = None) -> Shaped:
+def shape(method: Method, rollouts: Rollouts, names: Callable[[], Sequence[str]] | None = None) -> Shaped:
     """Let a method learn from a batch and shape it, and check what it returns.
 
     Args:
         method: Any method, a user's own too.
         rollouts: Whole groups.
-        names: What an error calls each group, [G]; None takes the keys of their prompts.
+        names: Returns what an error calls each group, [G]; None takes the keys of their prompts.
 
     Returns:
         The rewards, all of them finite.
@@ -33,7 +33,7 @@ def shape(method: Method, rollouts: Rollouts, names: Sequence[str] | None = None
     try:
         return _attempt(method, rollouts)
     except Exception as error:  # a user's method may raise anything
-        called = rollouts.prompt_key if names is None else names
+        called = rollouts.prompt_key if names is None else names()
         raise RuntimeError(f"laser_verl: method {method.name} {_explain(method, rollouts, called, error)}") from error
 
 

@@ -28,6 +28,9 @@ def prompt_key(data_source: Any, prompt: Any, ground_truth: Any) -> str:
 def _plain(value: Any) -> Any:
     if hasattr(value, "tolist"):
         value = value.tolist()
+    if hasattr(value, "tobytes") and hasattr(value, "mode"):  # an image, which shows itself by its address
+        digest = hashlib.blake2b(value.tobytes(), digest_size=8).hexdigest()
+        return [str(value.mode), list(value.size), digest]
     if isinstance(value, dict):
         return {str(key): _plain(item) for key, item in value.items() if item is not None}
     if isinstance(value, list | tuple):

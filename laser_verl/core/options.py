@@ -9,7 +9,7 @@ import inspect
 import re
 import types
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from numbers import Integral
 from typing import Any, Literal, Union, get_args, get_origin
 
@@ -42,7 +42,7 @@ class Scores:
     malformed: float = -1.0
 
     @classmethod
-    def from_mapping(cls, values: object, name: str = "scores") -> Scores:
+    def from_mapping(cls, values: object, name: str = "scores", default: Scores | None = None) -> Scores:
         """Make scores from an option; a key left out keeps its default.
 
         `Scores.from_mapping({"wrong": 0})` is `Scores(1.0, 0.0, -1.0)`.
@@ -50,6 +50,7 @@ class Scores:
         Args:
             values: Mapping of correct, wrong, malformed to finite numbers, or a `Scores`.
             name: What the user calls the option.
+            default: Where the keys left out are taken from; None takes LASER's.
 
         Returns:
             The scores.
@@ -60,12 +61,13 @@ class Scores:
         if isinstance(values, Scores):
             return values
         if not isinstance(values, Mapping):
-            raise ValueError(f"{name}={values!r} must be a mapping; give e.g. {asdict(cls())}")
+            raise ValueError(f"{name}={values!r} must be a mapping; give e.g. {asdict(default or cls())}")
         known = [item.name for item in fields(cls)]
         for key in values:
             if key not in known:
                 raise ValueError(unknown(f"{name} key", key, known))
-        made = cls(**{key: finite_number(f"{name}.{key}", value) for key, value in values.items()})
+        given = {key: finite_number(f"{name}.{key}", value) for key, value in values.items()}
+        made = replace(default or cls(), **given)
         if made.correct <= max(made.wrong, made.malformed):
             raise ValueError(f"{name}={asdict(made)} must have correct above wrong and malformed; raise correct")
         return made
@@ -86,6 +88,11 @@ class Scores:
 def zero_one() -> Scores:
     """Return the scores of methods that pay 1 for a right answer and nothing else."""
     return Scores(correct=1.0, wrong=0.0, malformed=0.0)
+
+
+def plus_minus_one() -> Scores:
+    """Return the scores of methods that pay 1 for a right answer and take 1 for any other."""
+    return Scores(correct=1.0, wrong=-1.0, malformed=-1.0)
 
 
 def check_ramp(ramp: tuple[int, int] | None) -> None:
@@ -114,13 +121,14 @@ def option_texts(cls: type[Any]) -> dict[str, str]:
     return texts
 
 
-def checked_option(name: str, value: Any, hint: Any) -> Any:
+def checked_option(name: str, value: Any, hint: Any, default: Any = None) -> Any:
     """Check an option against its field's type.
 
     Args:
         name: Option.
         value: What the user gave.
         hint: int, float, str, bool, Literal, `Scores`, Mapping, a tuple of ints or of floats, or one of these or None.
+        default: The field's default, from which scores left out are taken, and examples.
 
     Returns:
         The value in that type.
@@ -134,12 +142,15 @@ def checked_option(name: str, value: Any, hint: Any) -> Any:
     kind = next(kind for kind in kinds if kind is not type(None))
     null = " or null" if type(None) in kinds else ""
     if kind is Scores:
-        return Scores.from_mapping(value, name)
+        return Scores.from_mapping(value, name, default)
     if kind is float:
         return finite_number(name, value)
     if get_origin(kind) is tuple:
-        return _checked_list(name, value, get_args(kind))
+        return _checked_list(name, value, get_args(kind), default)
     if get_origin(kind) is Literal:
+        if str(value) in map(str, get_args(kind)) and value not in get_args(kind):
+            wanted = ", ".join(map(str, get_args(kind)))
+            raise ValueError(f"{name}={value!r} must be one of {wanted}; it is of type {type(value).__name__}")
         if not any(value == known and type(value) is type(known) for known in get_args(kind)):
             raise ValueError(unknown(name, value, (*get_args(kind), *["null"] * bool(null))))
         return value
@@ -150,9 +161,9 @@ def checked_option(name: str, value: Any, hint: Any) -> Any:
     return made(value)
 
 
-def _checked_list(name: str, value: Any, kinds: tuple[Any, ...]) -> tuple[Any, ...]:
+def _checked_list(name: str, value: Any, kinds: tuple[Any, ...], default: Any) -> tuple[Any, ...]:
     size = None if kinds[-1] is Ellipsis else len(kinds)
     if not isinstance(value, list | tuple) or not value or (size is not None and len(value) != size):
-        what = "numbers" if kinds[0] is float else "whole numbers"
-        raise ValueError(f"{name}={value!r} must be a list of {size or 'one or more'} {what}; give e.g. [1, 2]")
+        what, example = "numbers" if kinds[0] is float else "whole numbers", list(default or (100, 200))
+        raise ValueError(f"{name}={value!r} must be a list of {size or 'one or more'} {what}; give e.g. {example}")
     return tuple(checked_option(f"{name}[{place}]", item, kinds[0]) for place, item in enumerate(value))

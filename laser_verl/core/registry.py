@@ -157,7 +157,7 @@ class Registry:
             if _is_required(item) and key not in given:
                 raise ValueError(f"{name} needs the option {key}; its options are {', '.join(known)}")
         hints = get_type_hints(cls)
-        given = {key: checked_option(key, value, hints[key]) for key, value in given.items()}
+        given = {key: checked_option(key, value, hints[key], _made(known[key])) for key, value in given.items()}
         preset = cls.presets.get(given.get("preset"), {})
         return cls(**{**preset, **given}, context=context or Context())
 
@@ -220,10 +220,15 @@ def _is_required(item: Field[Any]) -> bool:
     return item.default is MISSING and item.default_factory is MISSING
 
 
-def _default(item: Field[Any]) -> Any:
+def _made(item: Field[Any]) -> Any:
+    """The default of an option, None of a required one."""
     if _is_required(item):
         return None
-    value = item.default if item.default_factory is MISSING else item.default_factory()
+    return item.default if item.default_factory is MISSING else item.default_factory()
+
+
+def _default(item: Field[Any]) -> Any:
+    value = _made(item)
     if is_dataclass(value) and not isinstance(value, type):
         return asdict(value)
     return list(value) if isinstance(value, tuple) else value

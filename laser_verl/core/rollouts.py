@@ -123,7 +123,7 @@ class Rollouts:
             step=step_number(step),
             max_response_length=max_response_length,
             columns={name: column(name, values, size) for name, values in (columns or {}).items()},
-            prompt_key=prompt_keys(group, prompt if prompt_key is None else prompt_key),
+            prompt_key=prompt_keys(group, prompt, prompt_key),
         )
 
     @property

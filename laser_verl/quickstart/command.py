@@ -25,6 +25,15 @@ _WORLD_OPTIONS: Mapping[str, Any] = {
     "interval": 4,
     "window": 64,
     "update_every": 5,
+    "limit_easy": 16,
+    "limit_hard": 40,
+    "stages": [40, 24],
+    "starts": [0, 35],
+    "longest": 64,
+    "shortest": 24,
+    "period": 20,
+    "buffer": 32,
+    "context_length": 128,
 }
 _OWN_OPTIONS: Mapping[str, Any] = {
     "target_length": 128,
@@ -32,6 +41,15 @@ _OWN_OPTIONS: Mapping[str, Any] = {
     "interval": 16,
     "window": 64,
     "update_every": 2,
+    "limit_easy": 96,
+    "limit_hard": 192,
+    "stages": [256, 128],
+    "starts": [0, 4],
+    "longest": 256,
+    "shortest": 128,
+    "period": 8,
+    "buffer": 64,
+    "context_length": 256,
 }
 _OWN_PROMPT_TOKENS = 512
 _OWN_RESPONSE_TOKENS = 256
@@ -152,7 +170,7 @@ def _method(plan: Plan) -> list[str]:
         options["scorers.default"] = "math"  # whatever their data_source
     return [
         f"reward.reward_manager.name={plan.method}",
-        *(f"+reward.reward_kwargs.{name}={value}" for name, value in options.items()),
+        *(f"+reward.reward_kwargs.{name}={str(value).replace(' ', '')}" for name, value in options.items()),
     ]
 
 

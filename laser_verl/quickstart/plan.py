@@ -17,6 +17,8 @@ from typing import Any
 import psutil
 
 from laser_verl.commands import BadInput, WrongUsage
+from laser_verl.core.framework import Need
+from laser_verl.core.registry import MethodInfo, describe
 
 SETTINGS_FILE = "quickstart.json"
 STEPS_OF_THE_WORLD = 70
@@ -149,12 +151,12 @@ def make_plan(
     Raises:
         WrongUsage: If an option is out of range or a path is not there; it names the remedy.
     """
-    from laser_verl.core.registry import describe
-
     try:
-        describe(method)
+        info = describe(method)
     except (KeyError, ValueError) as error:
         raise WrongUsage(f"--method: {error.args[0]}") from error
+    if missing := _beyond_the_quickstart(info):
+        raise WrongUsage(f"--method {method} needs {missing}, which the quickstart does not have; train it by main_ppo")
     if (model is None) != (data is None):
         raise WrongUsage("--model and --data belong together: a checkpoint folder and the parquet file to train it on")
     model, data = (None if path is None else path.expanduser().resolve() for path in (model, data))
@@ -172,6 +174,13 @@ def make_plan(
         model=model,
         data=data,
     )
+
+
+def _beyond_the_quickstart(info: MethodInfo) -> str:
+    """What a method needs of the data or of its user, in words; empty for one that the quickstart can train."""
+    options = [name for name in info.required if name != "target_length"]
+    columns = [name for name in info.columns if name != "uses_thinking"] if Need.PROMPT in info.needs else []
+    return ", ".join([*(f"the option {name}" for name in options), *(f"the column {name}" for name in columns)])
 
 
 def _within(name: str, value: int, low: int, high: int) -> int:

@@ -15,13 +15,16 @@ logger = logging.getLogger(__name__)
 _STOCK = "single_turn_agent"
 
 
-def choose_agent_loop(config: DictConfig, settings: Settings, method: Method) -> None:
+def choose_agent_loop(config: DictConfig, settings: Settings, method: Method | None = None) -> bool:
     """Make our agent loop the default one where the run needs it.
 
     Args:
         config: the run's config, changed in place.
         settings: what it says to us.
-        method: the method in use.
+        method: whose limits the rollouts are to keep; None under a trainer that does not pass them on.
+
+    Returns:
+        Whether rollouts keep the method's limits.
 
     Raises:
         ValueError: rollouts are to be seeded, and the config names an agent loop of its own, or not vLLM.
@@ -30,8 +33,8 @@ def choose_agent_loop(config: DictConfig, settings: Settings, method: Method) ->
     if settings.plugin.seeded_rollout:
         _refuse_unseedable(config)
         name = seeded_rollout.NAME
-    elif method.rollout_limit(0) is None:
-        return
+    elif method is None or method.rollout_limit(0) is None:
+        return False
     elif agent.default_agent_loop in (_STOCK, limited_rollout.NAME):
         name = limited_rollout.NAME
     else:
@@ -41,9 +44,10 @@ def choose_agent_loop(config: DictConfig, settings: Settings, method: Method) ->
             settings.method,
             agent.default_agent_loop,
         )
-        return
+        return False
     with open_dict(config):
         agent.default_agent_loop = name
+    return method is not None
 
 
 def _refuse_unseedable(config: DictConfig) -> None:

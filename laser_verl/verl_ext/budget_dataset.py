@@ -5,14 +5,15 @@ Source: arXiv 2503.04697, section 3.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import datasets
 from omegaconf import DictConfig, open_dict
 from verl.utils.dataset.rl_dataset import RLHFDataset
 
+import laser_verl
 from laser_verl.core.framework import Method
+from laser_verl.verl_ext.columns import say_budget
 
 
 class BudgetDataset(RLHFDataset):
@@ -25,33 +26,20 @@ class BudgetDataset(RLHFDataset):
     def maybe_filter_out_long_prompts(self, dataframe: Any = None) -> datasets.Dataset:
         """Say the budgets, before verl measures the prompts."""
         given = self.config.laser_budget
+        # What is among the arguments decides whether a result in the cache of `datasets` still holds.
+        arguments = {
+            "prompt_key": self.prompt_key,
+            "instruction": str(given.instruction),
+            "budget": given.budget,
+            "release": laser_verl.__version__,
+        }
         return super().maybe_filter_out_long_prompts(
-            dataframe.map(
-                lambda row: {self.prompt_key: with_budget(row, self.prompt_key, given.instruction, given.budget)},
-                desc="laser_verl: budgets into prompts",
-            )
+            dataframe.map(_with_budget, fn_kwargs=arguments, desc="laser_verl: budgets into prompts")
         )
 
 
-def with_budget(row: Mapping[str, Any], prompt_key: str, instruction: str, budget: int | None) -> list[dict[str, Any]]:
-    """The prompt of a row with its budget.
-
-    Args:
-        row: a row of the data.
-        prompt_key: the column of its chat messages.
-        instruction: a sentence with ``{budget}``.
-        budget: tokens for a row without ``extra_info.budget``; None leaves its prompt alone.
-
-    Returns:
-        The messages: with "Use {budget} tokens." and a budget of 500, the last one, "2 + 3?", becomes
-        "2 + 3? Use 500 tokens.".
-    """
-    own = (row.get("extra_info") or {}).get("budget")
-    tokens = budget if own is None else own
-    messages = [dict(message) for message in row[prompt_key]]
-    if tokens is not None and messages and isinstance(messages[-1]["content"], str):
-        messages[-1]["content"] = f"{messages[-1]['content']} {instruction.format(budget=int(tokens))}"
-    return messages
+def _with_budget(row: dict[str, Any], prompt_key: str, instruction: str, budget: int | None, release: str) -> Any:
+    return {prompt_key: say_budget(row, prompt_key, instruction, budget)}
 
 
 def use_budget_prompts(config: DictConfig, method: Method) -> bool:

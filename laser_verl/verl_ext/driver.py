@@ -23,7 +23,7 @@ from laser_verl.core.metrics import scoring_metrics, source_metrics, step_metric
 from laser_verl.core.rollouts import Rollouts
 from laser_verl.scoring import LAYERS, STATUSES
 from laser_verl.verl_ext.advantages import Batch
-from laser_verl.verl_ext.columns import DATA_SOURCE, PROMPT_KEY
+from laser_verl.verl_ext.columns import DATA_SOURCE, PROMPT_KEY, USES_THINKING, data_columns, read_numbers
 from laser_verl.verl_ext.layout import Layout, optional_field, place_rewards
 from laser_verl.verl_ext.reward_row import ERROR, OWN_SCORE, SCORED_BY, SEVERAL_TURNS
 from laser_verl.verl_ext.settings import Settings
@@ -40,7 +40,8 @@ class Driver:
         self.method = settings.build_method()
         self.rule = settings.build_rule()
         self.records: dict[str, dict[str, Any]] = {}
-        """By verl's key of a response: what it was shaped from in the last batch, for the rollout dump."""
+        """By verl's key of a response: what it was shaped from in this step, for the rollout dump."""
+        self._recorded_step = -1
         self._has_own_scores = (
             bool((config.reward.get("custom_reward_function") or {}).get("path"))
             or bool(config.reward.reward_model.enable)
@@ -51,6 +52,11 @@ class Driver:
             raise ValueError(
                 "laser_verl: reward.reward_model.enable=true gives scores, and a length reward has to know which "
                 "responses are correct; say from which score on: +reward.reward_kwargs.correct_at=0.5"
+            )
+        if _scores_without_verdict(config) and USES_THINKING in self.method.columns:
+            raise ValueError(
+                f"laser_verl: {settings.method} has to know which responses think, which a reward model does not say; "
+                "leave out reward.reward_model.enable=true"
             )
 
     def start_line(self, mode: str) -> str:
@@ -65,10 +71,12 @@ class Driver:
         """Shape the rewards of a batch in the TransferQueue; returns what its advantages are made of."""
         layout = Layout.of(batch.keys, batch.tags)
         rollouts = self.rollouts(batch, layout, step)
-        shaped = guarded.shape(self.method, rollouts)
+        shaped = guarded.shape(self.method, rollouts, lambda: self._group_names(batch, layout))
         scores = TensorDict({"rm_scores": place_rewards(layout, shaped.reward)}, batch_size=len(batch.keys))
         tq.kv_batch_put(keys=batch.keys, partition_id=batch.partition_id, fields=scores)
-        self.records = self._record(batch, layout, rollouts, shaped)
+        # With several updates a step verl dumps them together.
+        before = self.records if step == self._recorded_step else {}
+        self.records, self._recorded_step = before | self._record(batch, layout, rollouts, shaped), step
         return Batch(rule=self.rule, rollouts=rollouts, shaped=shaped, layout=layout, keys=batch.keys)
 
     def metrics(self, batch: Batch) -> dict[str, float]:
@@ -100,7 +108,7 @@ class Driver:
             well_formed=column("well_formed"),
             repetitive=column("repetitive"),
             truncated=column("truncated"),
-            task_score=[info["task_score"] if OWN_SCORE in info else np.nan for info in infos],
+            task_score=[info["task_score"] if info.get(OWN_SCORE) else np.nan for info in infos],
             step=step,
             max_response_length=self.settings.context.max_response_length,
             columns=self._columns(batch, layout, infos),
@@ -108,22 +116,44 @@ class Driver:
         )
 
     def _columns(self, batch: KVBatchMeta, layout: Layout, infos: list[dict[str, Any]]) -> dict[str, np.ndarray]:
-        names = [*SCORED_BY, *(name for name in self.method.columns if name not in (DATA_SOURCE, PROMPT_KEY))]
-        columns = {name: np.array([info.get(name, np.nan) for info in infos]) for name in names}
+        sent = [*SCORED_BY, *(name for name in (USES_THINKING,) if name in self.method.columns)]
+        columns = {name: np.array([info.get(name, np.nan) for info in infos]) for name in sent}
+        names = data_columns(self.method)
+        if not names and DATA_SOURCE not in self.method.columns:
+            return columns
+        data = tq.kv_batch_get(
+            keys=batch.keys, partition_id=batch.partition_id, select_fields=[DATA_SOURCE, "extra_info"]
+        )
+        sources, extra = optional_field(data, DATA_SOURCE), optional_field(data, "extra_info")
         if DATA_SOURCE in self.method.columns:
-            sources = _fetch(batch, DATA_SOURCE)
             columns[DATA_SOURCE] = np.array([str(sources[row]) for row in layout.final], dtype=object)
+        if names:
+            numbers = [self._numbers(sources[row], extra[row]) for row in layout.final]
+            columns |= {name: np.array([of_row[name] for of_row in numbers]) for name in names}
         return columns
 
-    def _prompt_keys(self, batch: KVBatchMeta, layout: Layout) -> list[str]:
+    def _numbers(self, source: Any, extra: Any) -> dict[str, float]:
+        where = f"data_source={source!r}, index={(extra or {}).get('index')!r}"
+        return read_numbers({DATA_SOURCE: source, "extra_info": extra}, self.method, where)
+
+    def _prompts(self, batch: KVBatchMeta, layout: Layout) -> dict[str, tuple[Any, Any, Any]]:
+        """By verl's id of a prompt, its data source, messages and gold answer."""
+        first = {uid: batch.keys[row] for uid, row in zip(reversed(layout.uids), layout.final[::-1], strict=True)}
         fields = ["data_source", "raw_prompt", "reward_model"]
-        data = tq.kv_batch_get(keys=batch.keys, partition_id=batch.partition_id, select_fields=fields)
-        sources, golds = optional_field(data, "data_source"), optional_field(data, "reward_model")
-        messages, keys = list(data["raw_prompt"]), dict[str, str]()
-        for uid, row in zip(layout.uids, layout.final, strict=True):
-            if uid not in keys:
-                keys[uid] = prompt_key(sources[row], messages[row], (golds[row] or {}).get("ground_truth"))
+        data = tq.kv_batch_get(keys=list(first.values()), partition_id=batch.partition_id, select_fields=fields)
+        golds = [(row or {}).get("ground_truth") for row in optional_field(data, "reward_model")]
+        prompts = zip(optional_field(data, "data_source"), list(data["raw_prompt"]), golds, strict=True)
+        return dict(zip(first, prompts, strict=True))
+
+    def _prompt_keys(self, batch: KVBatchMeta, layout: Layout) -> list[str]:
+        keys = {uid: prompt_key(*prompt) for uid, prompt in self._prompts(batch, layout).items()}
         return [keys[uid] for uid in layout.uids]
+
+    def _group_names(self, batch: KVBatchMeta, layout: Layout) -> list[str]:
+        """What names each group in an error, in the order of their first responses."""
+        prompts = self._prompts(batch, layout)
+        texts = {uid: f"{source}: {messages[-1]['content']!s:.60}" for uid, (source, messages, _) in prompts.items()}
+        return [texts[uid] for uid in dict.fromkeys(layout.uids)]
 
     def _with_scores(self, infos: list[dict[str, Any]], batch: KVBatchMeta, layout: Layout) -> list[dict[str, Any]]:
         scores = _fetch(batch, "rm_scores")
@@ -150,11 +180,12 @@ class Driver:
             "correct": rollouts.correct,
             **{name: getattr(rollouts, name) for name in ("well_formed", "repetitive", "truncated")},
             "response_length": rollouts.length,
+            **{name: rollouts.columns[name] for name in data_columns(self.method)},
         }
-        if self._has_own_scores:
-            columns["task_score"] = shaped.task_reward
+        if self._has_own_scores and rollouts.task_score is not None:
+            columns["task_score"] = rollouts.task_score
         keys = [batch.keys[row] for row in layout.final]
-        values = zip(*(column.tolist() for column in columns.values()), strict=True)
+        values = zip(*(map(_or_none, column.tolist()) for column in columns.values()), strict=True)
         return {key: dict(zip(columns, row, strict=True)) for key, row in zip(keys, values, strict=True)}
 
     def save(self, folder: Path, fingerprint: Mapping[str, Any]) -> None:
@@ -176,6 +207,11 @@ class Driver:
 
     def _fingerprint(self, data: Mapping[str, Any]) -> dict[str, Any]:
         return {"rollout_n": self.settings.context.group_size, **data}
+
+
+def _or_none(value: Any) -> Any:
+    """None for what is not known; JSON has no NaN."""
+    return None if value != value else value
 
 
 def refuse_bad_rows(errors: Iterable[Any]) -> None:

@@ -24,9 +24,9 @@ from laser_verl.core.framework import Method
 from laser_verl.core.registry import method_names
 from laser_verl.core.rollouts import Rollouts
 from laser_verl.scoring import LAYERS, STATUSES, Scorer
-from laser_verl.scoring.formats import prompt_opens_think
+from laser_verl.scoring.formats import prompt_opens_think, thinks
 from laser_verl.scoring.tasks import Judge
-from laser_verl.verl_ext.columns import DATA_SOURCE, columns_to_send
+from laser_verl.verl_ext.columns import DATA_SOURCE, USES_THINKING, read_numbers
 from laser_verl.verl_ext.compat import all_or_nothing
 from laser_verl.verl_ext.layout import MAX_TOKENS
 from laser_verl.verl_ext.reward_row import (
@@ -123,14 +123,13 @@ class LengthRewardManager(RewardManagerBase):
         tail = self.tokenizer.decode(prompt_ids[-_PROMPT_TAIL_TOKENS:], skip_special_tokens=False)
         response = _Response(item, response_ids, text, truncated, prompt_opens_think(tail))
         try:
-            info = await self._verdict(response)
-            info |= columns_to_send(item, self.method, text, response.prompt_opens_think)
+            info = self._columns(response) | await self._verdict(response)
         except BadRow as error:
             if not self.settings.plugin.shape_on_driver:
                 raise
             info = {**UNSCORED, ERROR: str(error)}
         info |= {
-            "acc": float(bool(info["answer_correct"]) and bool(info["well_formed"])),
+            "acc": np.nan if ERROR in info else float(bool(info["answer_correct"]) and bool(info["well_formed"])),
             "truncated": float(truncated),
             "response_length": float(len(response_ids)),
             "score": info["task_score"],
@@ -138,6 +137,18 @@ class LengthRewardManager(RewardManagerBase):
         if has_several_turns(item):
             info[SEVERAL_TURNS] = 1.0
         return {"reward_score": self._reward(info, item), "reward_extra_info": info}
+
+    def _columns(self, response: _Response) -> dict[str, float]:
+        """What the method reads of the response, and of the row if it is shaped here."""
+        columns: dict[str, float] = {}
+        if USES_THINKING in self.method.columns:
+            columns[USES_THINKING] = float(thinks(response.text, response.prompt_opens_think))
+        if not self.settings.plugin.shape_on_driver:
+            try:
+                columns |= read_numbers(response.item.non_tensor_batch, self.method, row_name(response.item))
+            except ValueError as error:
+                raise BadRow(str(error)) from error
+        return columns
 
     async def _verdict(self, response: _Response) -> dict[str, Any]:
         if self.custom:
@@ -168,6 +179,7 @@ class LengthRewardManager(RewardManagerBase):
             "well_formed": float(verdict.well_formed),
             "repetitive": float(verdict.repetitive),
             "task_score": float(task_score if verdict.well_formed else scores.malformed),
+            OWN_SCORE: 0.0,
             "score_status": float(STATUSES.index(verdict.status)),
             "score_layer": float(LAYERS.index(verdict.layer)),
             "score_milliseconds": verdict.milliseconds,
@@ -203,7 +215,8 @@ class LengthRewardManager(RewardManagerBase):
     def _reward(self, info: dict[str, Any], item: Any) -> float:
         if self.settings.plugin.shape_on_driver:
             return info["task_score"]
-        known = {**info, DATA_SOURCE: str(item.non_tensor_batch.get(DATA_SOURCE))}
+        row = item.non_tensor_batch
+        known = {**info, DATA_SOURCE: str(row.get(DATA_SOURCE))}
         rollouts = Rollouts.build(
             prompt=[0],
             response_length=[int(info["response_length"])],
@@ -211,7 +224,8 @@ class LengthRewardManager(RewardManagerBase):
             well_formed=[bool(info["well_formed"])],
             repetitive=[bool(info["repetitive"])],
             truncated=[bool(info["truncated"])],
-            task_score=[info["task_score"] if OWN_SCORE in info else np.nan],
+            task_score=[info["task_score"] if info[OWN_SCORE] else np.nan],
+            step=int(row.get("global_steps") or 0),
             max_response_length=self.settings.context.max_response_length,
             columns={name: [known[name]] for name in self.method.columns if name in known},
         )

@@ -23,20 +23,21 @@ SCORED_BY = ("score_status", "score_layer", "score_milliseconds")
 ``LAYERS``, and wall time. Absent where no reward manager of ours gave it."""
 
 OWN_SCORE = "own_score"
-"""Key of ``reward_extra_info``, 1 where ``task_score`` is from a user's function; absent elsewhere, where the method
-decides what the verdict is worth."""
+"""Key of ``reward_extra_info``, 1 where ``task_score`` is from a user's function, 0 where the method decides what the
+verdict is worth."""
 
 UNSCORED: dict[str, float] = {
     "answer_correct": 0.0,
     "well_formed": 0.0,
     "repetitive": 0.0,
-    "task_score": 0.0,
+    "task_score": math.nan,
+    OWN_SCORE: 0.0,
     "score_status": float(STATUSES.index("error")),
     "score_layer": float(LAYERS.index("task")),
     "score_milliseconds": 0.0,
 }
 """What stands in for the verdict on a row that could not be scored: verl's group filter wants its metric in every row,
-and would end the run before the driver sees why."""
+and would end the run, or leave out the group, before the driver sees why. It keeps a group whose metric is NaN."""
 
 # the user's and the model's
 _TURNS_OF_ONE_ANSWER = 2

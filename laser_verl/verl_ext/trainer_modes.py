@@ -13,14 +13,13 @@ from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, open_dict
-from tensordict import TensorDict
+from tensordict import NonTensorData, NonTensorStack, TensorDict
 from transfer_queue import KVBatchMeta
 from verl.trainer.ppo.v1.trainer_base import TRAINER_REGISTRY, PPOTrainer, register_trainer
 from verl.trainer.ppo.v1.trainer_colocate_async import PPOTrainerColocateAsync
 from verl.trainer.ppo.v1.trainer_separate_async import PPOTrainerSeparateAsync
 from verl.trainer.ppo.v1.trainer_sync import PPOTrainerSync
 from verl.utils.debug import marked_timer
-from verl.utils.tensordict_utils import assign_non_tensor_data
 
 from laser_verl.core.registry import method_names
 from laser_verl.verl_ext import advantages, seeded_rollout
@@ -56,7 +55,7 @@ class LaserTrainer(PPOTrainer):
             config.trainer.v1.trainer_mode = self.mode
             config.laser = {**(config.get("laser") or {}), "shape_on_driver": True}
         self.driver = Driver(read_settings(config), config)
-        choose_agent_loop(config, self.driver.settings, self.driver.method)
+        self._limits_rollouts = choose_agent_loop(config, self.driver.settings, self.driver.method)
         use_budget_prompts(config, self.driver.method)
         logger.info(self.driver.start_line(self.mode))
         super().__init__(config)
@@ -73,9 +72,10 @@ class LaserTrainer(PPOTrainer):
         return super()._balance_batch(batch, *args, **kwargs)
 
     def _submit_batch_to_rollout(self, batch: TensorDict) -> int:
-        limit = self.driver.method.rollout_limit(self.global_steps)
+        limit = self.driver.method.rollout_limit(self.global_steps) if self._limits_rollouts else None
         if limit is not None:
-            assign_non_tensor_data(batch, MAX_TOKENS, limit)
+            # One value per prompt: verl saves these, and not what stands for all, to go on with after a resume.
+            batch[MAX_TOKENS] = NonTensorStack.from_list([NonTensorData(limit)] * len(batch))
         return super()._submit_batch_to_rollout(batch)
 
     def _compute_advantage(self, batch: KVBatchMeta, metrics: dict[str, Any]) -> KVBatchMeta:
@@ -111,7 +111,7 @@ class LaserTrainer(PPOTrainer):
         given = inspect.signature(super()._val_metrics_update).bind(*args, **kwargs).arguments
         infos = given["reward_extra_infos_dict"]
         refuse_bad_rows(infos.get(ERROR, ()))
-        for name in (*SCORED_BY, SEVERAL_TURNS, OWN_SCORE, *self.driver.method.columns):  # no numbers to take a mean of
+        for name in (*SCORED_BY, SEVERAL_TURNS, OWN_SCORE):  # no numbers to take a mean of
             infos.pop(name, None)
         return super()._val_metrics_update(*args, **kwargs)
 
@@ -161,7 +161,7 @@ def choose_trainer(ours: type[LaserTrainer]) -> Callable[[DictConfig, Callable[.
         settings = read_settings(config)
         refuse_group_method(settings)
         method = settings.build_method()
-        choose_agent_loop(config, settings, method)
+        choose_agent_loop(config, settings)
         use_budget_prompts(config, method)
         logger.info("laser_verl: %s applied in the reward workers; trainer and validation as in verl", settings.method)
         return stock(config=config)

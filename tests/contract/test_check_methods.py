@@ -27,9 +27,15 @@ def test_a_budget_that_the_data_lack_is_named_with_its_row_and_both_remedies(wit
     assert "row 0 (from 0) has extra_info.budget=None" in told
     assert "l1_max needs a number of 0 or more there" in told
     assert f"+{KWARGS}.budget=2000" in told
-    report = with_method("l1_max", f"+{KWARGS}.budget=100")
+    report = with_method("l1_max", f"+{KWARGS}.budget=100", "data.max_prompt_length=96")
     assert report.mistakes == []
     assert report.active["targets"] is None
+
+
+def test_prompts_are_measured_with_their_budget_in_them(with_method: object) -> None:
+    # the longest of 35 tokens, and the sentence with 30 or 31
+    told = message(with_method("l1_max", f"+{KWARGS}.budget=100"), "data.max_prompt_length")
+    assert "the longest of 66 tokens" in told
 
 
 def test_a_column_without_an_option_has_one_remedy(with_method: object) -> None:

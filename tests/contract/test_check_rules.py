@@ -140,7 +140,7 @@ def test_keys_that_do_nothing_without_our_trainer(good: list[str], config: DictC
     report = method_report(config, stock, "laser.seeded_rollout=true")
     assert has_note(report, "laser.seeded_rollout=true does nothing")
     assert not has_note(method_report(config, stock), "does nothing")
-    assert not has_note(method_report(config, "laser.seeded_rollout=true"), "does nothing")
+    assert not has_note(method_report(config, "laser.seeded_rollout=true"), "seeded_rollout=true does nothing")
     laser = ["method=laser", f"{KWARGS}.target_length=100", "+laser.auto_mode=false", "laser.poll_interval=0.1"]
     report = check([text for text in good if not text.startswith(("method", KWARGS))] + laser)
     assert report.mistakes == []

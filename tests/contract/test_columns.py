@@ -13,13 +13,13 @@ from omegaconf import DictConfig, OmegaConf
 from verl.experimental.agent_loop.single_turn_agent_loop import SingleTurnAgentLoop
 from verl.utils.dataset.rl_dataset import get_dataset_class
 
-from laser_verl.core import Context, build
+from laser_verl.core import Context, Method, build
 from laser_verl.data import tiny_world
+from laser_verl.scoring.formats import prompt_opens_think, thinks
 from laser_verl.verl_ext.agent_loops import choose_agent_loop
-from laser_verl.verl_ext.budget_dataset import BudgetDataset, use_budget_prompts, with_budget
-from laser_verl.verl_ext.columns import columns_to_send
+from laser_verl.verl_ext.budget_dataset import BudgetDataset, use_budget_prompts
+from laser_verl.verl_ext.columns import read_numbers, say_budget
 from laser_verl.verl_ext.limited_rollout import LimitedAgentLoop
-from laser_verl.verl_ext.reward_row import BadRow
 from laser_verl.verl_ext.settings import Plugin, Settings, Verification
 from tests.contract.test_reward_manager import TOKENIZER, config, row, verify
 
@@ -27,58 +27,81 @@ L1 = build("l1_max")
 INSTRUCTION = L1.instruction or ""
 
 
-def l1_config() -> DictConfig:
-    settings = config("l1_max")
+def method_config(name: str, **changes: Any) -> DictConfig:
+    settings = config(name, **changes)
     settings.reward.reward_kwargs = {}
     return settings
 
 
-def row_with(**info: Any) -> Any:
-    item = row(r"<think>a</think>\boxed{b}")
-    item.non_tensor_batch["extra_info"][0].update(info)
-    return item[0]
+def read(method: Method, **info: Any) -> dict[str, float]:
+    return read_numbers({"data_source": "sums", "extra_info": info}, method, "index=17")
 
 
-def test_a_required_column_is_sent_as_a_number() -> None:
-    assert columns_to_send(row_with(budget=24), L1, "", False) == {"budget": 24.0}
+def test_a_column_is_read_as_a_number() -> None:
+    assert read(L1, budget=24) == {"budget": 24.0}
 
 
 @pytest.mark.parametrize("value", [None, -1, "many", math.nan, math.inf])
-def test_a_row_without_its_required_column_is_a_bad_row(value: Any) -> None:
-    with pytest.raises(BadRow, match=r"index=17 has extra_info\.budget=.*give every row a number of 0 or more"):
-        columns_to_send(row_with(budget=value), L1, "", False)
+def test_a_row_without_its_required_column_is_named(value: Any) -> None:
+    with pytest.raises(ValueError, match=r"index=17 has extra_info\.budget=.*give every row a number of 0 or more"):
+        read(L1, budget=value)
 
 
-def test_a_column_that_an_option_replaces_may_lack() -> None:
-    sent = columns_to_send(row_with(), build("l1_max", {"budget": 50}), "", False)
-    assert math.isnan(sent["budget"])
+@pytest.mark.parametrize("value", [None, math.nan])
+def test_a_column_that_an_option_replaces_may_lack(value: Any) -> None:
+    assert math.isnan(read(build("l1_max", {"budget": 50}), budget=value)["budget"])
+
+
+def test_the_columns_of_a_source_are_those_of_its_method() -> None:
+    mixed = build("mixed", {"per_data_source": {"sums": "o1_pruner", "default": "none"}})
+    with pytest.raises(ValueError, match=r"extra_info\.reference_length=None"):
+        read(mixed)
+    other = read_numbers({"data_source": "chat", "extra_info": None}, mixed, "index=1")
+    assert all(math.isnan(value) for value in other.values())
 
 
 @pytest.mark.parametrize(
-    ("text", "opened", "thinks"),
+    ("text", "opened", "expected"),
     [
-        ("<think>so</think>7", False, 1.0),
-        ("<think>\n\n</think>7", False, 0.0),
-        ("so</think>7", True, 1.0),
-        ("\n</think>7", True, 0.0),
-        ("7", False, 0.0),
-        ("<think>cut off", False, 1.0),
+        ("<think>so</think>7", False, True),
+        ("<think>\n\n</think>7", False, False),
+        ("so</think>7", True, True),
+        ("\n</think>7", True, False),
+        ("7", False, False),
+        ("<think>cut off", False, True),
     ],
 )
-def test_whether_a_response_thinks(text: str, opened: bool, thinks: float) -> None:
-    assert columns_to_send(row_with(), build("thinkless"), text, opened) == {"uses_thinking": thinks}
+def test_whether_a_response_thinks(text: str, opened: bool, expected: bool) -> None:
+    assert thinks(text, opened) == expected
 
 
-def test_the_reward_worker_sends_the_columns_along() -> None:
-    settings = l1_config()
+def test_a_prompt_may_end_in_an_opened_thought_with_an_ellipsis() -> None:
+    assert prompt_opens_think("?<think>\n...\n")
+    assert not prompt_opens_think("?<think>\nso...\n")
+
+
+def test_the_reward_worker_sends_whether_a_response_thinks() -> None:
+    settings = method_config("thinkless")
+    info = verify(row(rf"<think>a</think>\boxed{{b}}{TOKENIZER.eos_token}"), settings)["reward_extra_info"]
+    assert info["uses_thinking"] == 1.0
+    assert info["own_score"] == 0.0
+
+
+def test_a_workers_own_shaping_reads_the_row() -> None:
     item = row(rf"<think>a</think>\boxed{{b}}{TOKENIZER.eos_token}")
     item.non_tensor_batch["extra_info"][0]["budget"] = 24
-    assert verify(item, settings)["reward_extra_info"]["budget"] == 24.0
+    settings = method_config("l1_max", laser__shape_on_driver=False)
+    # 20 tokens of 24: 0.01 * 4 + 0.5 of the 1 for a right answer
+    length = verify(item, settings)["reward_extra_info"]["response_length"]
+    assert verify(item, settings)["reward_score"] == pytest.approx(0.01 * (24 - length) + 0.5)
 
 
-def test_a_missing_budget_stops_the_run_on_the_driver() -> None:
-    info = verify(row(r"<think>a</think>\boxed{b}"), l1_config())["reward_extra_info"]
-    assert "extra_info.budget=None" in info["laser_error"]
+def test_a_ramp_in_the_worker_knows_its_step() -> None:
+    item = row(rf"<think>a</think>\boxed{{b}}{TOKENIZER.eos_token}")
+    item.non_tensor_batch["global_steps"] = np.array([15], dtype=object)
+    settings = config("laser", laser__shape_on_driver=False)
+    settings.reward.reward_kwargs = {"target_length": 40, "ramp": [10, 20]}
+    assert verify(item, settings)["reward_score"] == pytest.approx(1.25)
 
 
 def test_a_response_within_the_limit_of_its_step_but_cut_there_is_truncated() -> None:
@@ -92,9 +115,9 @@ def test_a_response_within_the_limit_of_its_step_but_cut_there_is_truncated() ->
 def test_the_budget_is_said_at_the_end_of_the_prompt() -> None:
     messages = [{"role": "system", "content": "s"}, {"role": "user", "content": "2 + 3?"}]
     given = {"prompt": messages, "extra_info": {"budget": 500}}
-    assert with_budget(given, "prompt", "Use {budget} tokens.", 100)[-1]["content"] == "2 + 3? Use 500 tokens."
-    assert with_budget({"prompt": messages}, "prompt", "{budget} tokens.", 100)[-1]["content"] == "2 + 3? 100 tokens."
-    assert with_budget({"prompt": messages, "extra_info": None}, "prompt", "Use {budget} tokens.", None) == messages
+    assert say_budget(given, "prompt", "Use {budget} tokens.", 100)[-1]["content"] == "2 + 3? Use 500 tokens."
+    assert say_budget({"prompt": messages}, "prompt", "{budget} tokens.", 100)[-1]["content"] == "2 + 3? 100 tokens."
+    assert say_budget({"prompt": messages, "extra_info": None}, "prompt", "Use {budget} tokens.", None) == messages
     assert messages[-1]["content"] == "2 + 3?"
 
 

@@ -118,7 +118,7 @@ def test_one_response_without_verdict_leaves_the_others_theirs(shaped: Any) -> N
     assert dump["correct"] == [True, False]
     assert dump["well_formed"] == [True, False]
     # the first score is the agent loop's own
-    assert dump["task_score"] == [1.0, -1.0]
+    assert dump["task_score"] == [1.0, None]
 
 
 def test_what_a_user_s_function_returned_besides_is_in_the_dump(shaped: Any) -> None:
@@ -229,8 +229,13 @@ def test_how_a_verdict_came_about_is_not_dumped(shaped: Any) -> None:
 
 def test_the_dump_has_the_score_of_a_function_among_the_scorers(shaped: Any) -> None:
     scorers = {"sums": {"path": "judge.py", "name": "score"}}
-    dump = shaped(driver(scorers=scorers), KEYS, TAGS, **two_responses())
-    assert dump["task_score"] == [1.0, -0.5]
+    own = {"reward_extra_info": {**verdict(True, 0.25)["reward_extra_info"], "own_score": 1.0}}
+    fields = two_responses(extra_fields=[own, verdict(False, -0.5)])
+    dump = shaped(driver(scorers=scorers), KEYS, TAGS, **fields)
+    # one of two right is medium, both are within 8 tokens; what the function gave stays, the other is ours to score
+    assert dump["task_score"] == [0.25, None]
+    assert dump["task_reward"] == [0.25, -0.5]
+    assert dump["score"] == [0.75, -0.5]
 
 
 def test_a_row_that_no_worker_could_score_stops_the_run(shaped: Any) -> None:

@@ -22,8 +22,8 @@ def checked(plan: Plan) -> dict[str, object]:
     return report.active
 
 
-@pytest.mark.parametrize("method", method_names())
-def test_every_method(tmp_path: Path, method: str) -> None:
+@pytest.mark.parametrize("method", sorted(set(method_names()) - {"l1_exact", "l1_max", "mixed", "o1_pruner"}))
+def test_every_method_that_needs_nothing_of_the_data(tmp_path: Path, method: str) -> None:
     active = checked(Plan(tmp_path / "out", method=method))
     assert active["method"] == method
     assert active["trainer"] == "laser_sync"

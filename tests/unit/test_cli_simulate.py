@@ -196,7 +196,7 @@ def test_steps_that_go_back_are_bad_data(tmp_path: Path) -> None:
     path = write(tmp_path / "b.jsonl", [batch([10], [1], step=5), batch([10], [1], step=4)])
     result = simulate("laser_d", "--input", path, "--options", '{"upper_bound": 4096}')
     assert result.exit_code == 1
-    assert f"{path}:2: step=4" in result.stderr
+    assert f"{path}:2: method laser_d fails on the group 'p': step=4" in result.stderr
 
 
 def test_a_file_without_lines_is_bad_data(tmp_path: Path) -> None:

@@ -121,6 +121,10 @@ def test_a_missing_required_option_is_named() -> None:
         ("laser", {"target_length": 5, "alpha": "0.5"}, "alpha='0.5' must be a finite number"),
         ("laser", {"target_length": 5, "alpha": 10**400}, "must be a finite number"),
         ("lapo", {"stage": 3}, "unknown stage 3; known: 1, 2"),
+        ("lapo", {"stage": "1"}, "stage='1' must be one of 1, 2; it is of type str"),
+        ("lapo", {"percentiles": [0.3, 0.7]}, "percentiles=[0.3, 0.7] must rise within 0 and 100, not 1"),
+        ("kimi", {"weight": "0.5"}, "weight='0.5' must be a finite number, not a text"),
+        ("kimi", {"scores": {"correct": 0}}, "must have correct above wrong and malformed"),
         ("lapo", {"stage": True}, "unknown stage True; known: 1, 2"),
         ("kimi", {"ramp": [1]}, "ramp=[1] must be a list of 2 whole numbers"),
         ("kimi", {"ramp": [1, 2.5]}, "ramp[1]=2.5 must be a whole number"),
@@ -202,3 +206,9 @@ def test_every_option_of_every_method_says_what_it_means(name: str) -> None:
     info = describe(name)
     assert set(info.meanings) >= set(info.options)
     assert all(info.meanings.values())
+
+
+def test_scores_left_out_are_those_of_the_method() -> None:
+    assert build("kimi", {"scores": {"correct": 2}}).scores == Scores(2.0, 0.0, 0.0)
+    assert build("lc_r1", {"scores": {"correct": 3}}).scores == Scores(3.0, 1.0, 0.0)
+    assert build("laser_d", {"scores": {"wrong": 0}}, LONG).scores == Scores(1.0, 0.0, -1.0)

@@ -81,7 +81,7 @@ def test_names_can_be_given() -> None:
         raise ValueError("no")
 
     with pytest.raises(RuntimeError, match="fails on the group '0f3a': no"):
-        guarded.shape(Users(rule=refuses), ROLLOUTS, ["0f3a", "1", "2"])
+        guarded.shape(Users(rule=refuses), ROLLOUTS, lambda: ["0f3a", "1", "2"])
 
 
 def test_an_error_in_observe_names_the_group_too_and_the_search_leaves_the_method_alone() -> None:

@@ -152,6 +152,8 @@ def test_paths_are_absolute(tmp_path, monkeypatch):
     ("change", "message"),
     [
         ({"method": "laserd"}, "did you mean 'laser_d'"),
+        ({"method": "l1_max"}, "--method l1_max needs the column budget"),
+        ({"method": "mixed"}, "--method mixed needs the option per_data_source"),
         ({"steps": 0}, "--steps 0 must be from 1"),
         ({"seed": -1}, "--seed -1 must be from 0"),
         ({"nodes": 0}, "--nodes 0 must be from 1 to 2"),

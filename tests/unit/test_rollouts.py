@@ -82,7 +82,7 @@ def test_solved_means_correct_and_well_formed() -> None:
         ("truncated", [0, 0, -1], r"truncated\[2\]=-1"),
         ("task_score", [0.5, INF, 0], r"task_score\[1\]=inf must be a finite number"),
         ("task_score", [0.5, -INF, 0], r"task_score\[1\]=-inf"),
-        ("task_score", [0.5, None, 0], r"task_score\[1\]=None"),
+        ("task_score", [0.5, "x", 0], r"task_score\[1\]='x'"),
         ("prompt", ["a", "b"], "prompt has 2 rows but response_length has 3"),
         ("prompt", "abc", "prompt='abc' is one text"),
         ("prompt", ["a", ["a"], "b"], r"prompt\[1\]=\['a'\] cannot be an id"),

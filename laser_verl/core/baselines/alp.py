@@ -43,7 +43,7 @@ class Alp(MethodBase):
     def __post_init__(self) -> None:
         """Check the options' ranges."""
         super().__post_init__()
-        non_negative("beta", self.beta)
+        non_negative("beta", self.beta, 1e-7)
 
     def terms(self, rollouts: Rollouts) -> Shaped:
         """Subtract the penalty."""

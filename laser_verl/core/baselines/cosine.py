@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from laser_verl.core.checks import Floats, check_reachable, finite_number, non_negative, positive_int
+from laser_verl.core.checks import Floats, check_reachable, finite_number, positive_int
 from laser_verl.core.framework import MethodBase, Need, Shaped
 from laser_verl.core.options import Scores, zero_one
 from laser_verl.core.registry import register
@@ -32,9 +32,9 @@ class Cosine(MethodBase):
     Source: arXiv 2502.03373, section 4.2 and Appendix C.1; in its runs max_length is the limit of sampling. The margin
     of 16 is that of the authors' code, the paper has none.
 
-    Their penalty of 0.05 on each token of a repeated 40-gram needs the tokens and is left out; `loop_penalty` is ours
-    in its place. open-r1 counts characters, not tokens, and has no `exceed`: `correct=[1, 0.5]`, `wrong=[-1, -0.5]`,
-    `exceed=null`; beyond `max_length` the cosine turns back, as there.
+    Their penalty of 0.05 on each token of a repeated 40-gram needs the tokens and is left out. open-r1 counts
+    characters, not tokens, and has no `exceed`: `correct=[1, 0.5]`, `wrong=[-1, -0.5]`, `exceed=null`; beyond
+    `max_length` the cosine turns back, as there.
 
     Attributes:
         correct: Worth of a right answer of no length and of one of `max_length`; neither below one of `wrong`.
@@ -43,7 +43,6 @@ class Cosine(MethodBase):
         max_length: Tokens, at most `max_response_length`; None takes `max_response_length`, and the published 14336
             where that is not known.
         margin: Tokens before `max_length` that are too long already, 0 or more, below `max_length`.
-        loop_penalty: Taken from a wrong response that ends in a loop, 0 or more; ours.
     """
 
     correct: tuple[float, float] = (2.0, 1.0)
@@ -51,7 +50,6 @@ class Cosine(MethodBase):
     exceed: float | None = -10.0
     max_length: int | None = None
     margin: int = 16
-    loop_penalty: float = 0.0
     scores: Scores = field(default_factory=zero_one)
 
     def __post_init__(self) -> None:
@@ -67,7 +65,11 @@ class Cosine(MethodBase):
             )
         if self.exceed is not None:
             finite_number("exceed", self.exceed)
-        non_negative("loop_penalty", self.loop_penalty)
+            if self.exceed > min(self.correct):
+                raise ValueError(
+                    f"exceed={self.exceed} must not be above correct={list(self.correct)}, or what is too long is "
+                    "worth more than what is right; give e.g. -10"
+                )
         if self.max_length is not None:
             positive_int("max_length", self.max_length, "number of tokens", _PUBLISHED_LENGTH)
             check_reachable("max_length", self.max_length, self.context.max_response_length)
@@ -82,15 +84,14 @@ class Cosine(MethodBase):
 
     def terms(self, rollouts: Rollouts) -> Shaped:
         """Put the cosine in the place of 1 for a right answer and 0 for a wrong one."""
-        known = rollouts.max_response_length or self.context.max_response_length
-        longest = self.max_length or known or _PUBLISHED_LENGTH
+        longest = self.max_length or self.longest_response(rollouts) or _PUBLISHED_LENGTH
         self._check_margin(longest)
         worth = self._worth(rollouts, longest)
         return Shaped(task_reward=self.scores.of(rollouts), length_reward=worth - rollouts.solved)
 
     def _worth(self, rollouts: Rollouts, longest: int) -> Floats:
         start, end = (np.where(rollouts.solved, *pair) for pair in zip(self.correct, self.wrong, strict=True))
-        worth = end + (start - end) / 2 * (1 + np.cos(np.pi * rollouts.length / longest))
+        worth: Floats = end + (start - end) / 2 * (1 + np.cos(np.pi * rollouts.length / longest))
         if self.exceed is not None:
             worth = np.where(rollouts.length + self.margin >= longest, self.exceed, worth)
-        return np.where(rollouts.repetitive & ~rollouts.solved, worth - self.loop_penalty, worth)
+        return worth

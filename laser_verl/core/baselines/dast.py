@@ -59,7 +59,7 @@ class Dast(MethodBase):
         )
 
     def _budget(self, rollouts: Rollouts) -> Floats:
-        longest = self.max_length or rollouts.max_response_length or self.context.max_response_length
+        longest = self.max_length or self.longest_response(rollouts)
         limit = Groups.of(rollouts).max(rollouts.length) if longest is None else float(longest)
         pass_rate = rollouts.group_solved / np.maximum(rollouts.group_size, 1)
         usual = Groups.of(rollouts, rollouts.solved).mean(rollouts.length)

@@ -52,12 +52,14 @@ class Efficient(MethodBase):
             raise ValueError(f"alpha={self.alpha!r} must be at most 1, so that right stays above wrong; give e.g. 0.1")
 
     def terms(self, rollouts: Rollouts) -> Shaped:
-        """Subtract the penalty, and the score of what is right but cut."""
+        """Score what was cut as wrong, and subtract the penalty from the rest."""
         is_right = rollouts.solved & rollouts.has_eos
-        groups, task = Groups.of(rollouts, is_right), self.scores.of(rollouts)
+        groups = Groups.of(rollouts, is_right)
         away = rollouts.length - groups.spread(groups.mean(rollouts.length))
         z = away / groups.spread(groups.std(rollouts.length) + _EPSILON)
         # The sigmoid by tanh, which never overflows.
         penalty = self.alpha * 0.5 * (1.0 + np.tanh(0.5 * z))
-        if_not_right = np.where(rollouts.solved, self.scores.wrong - task, 0.0)
-        return Shaped(task_reward=task, length_reward=np.where(is_right, -penalty, if_not_right))
+        return Shaped(
+            task_reward=np.where(rollouts.solved & ~is_right, self.scores.wrong, self.scores.of(rollouts)),
+            length_reward=np.where(is_right, -penalty, 0.0),
+        )

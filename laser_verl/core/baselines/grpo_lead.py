@@ -9,7 +9,7 @@ import numpy as np
 from laser_verl.core.checks import non_negative, positive_int
 from laser_verl.core.framework import MethodBase, Need, Shaped
 from laser_verl.core.groups import Groups
-from laser_verl.core.options import Scores
+from laser_verl.core.options import Scores, plus_minus_one
 from laser_verl.core.registry import register
 from laser_verl.core.rollouts import Rollouts
 
@@ -18,10 +18,6 @@ _EPSILON = 1e-6
 
 # The released code's gate looks at so many of a group's shortest responses.
 _SHORTEST = 3
-
-
-def _one_or_minus_one() -> Scores:
-    return Scores(correct=1.0, wrong=-1.0, malformed=-1.0)
 
 
 @register(
@@ -54,7 +50,7 @@ class GrpoLead(MethodBase):
 
     alpha: float = 0.05
     gate_length: int | None = None
-    scores: Scores = field(default_factory=_one_or_minus_one)
+    scores: Scores = field(default_factory=plus_minus_one)
 
     def __post_init__(self) -> None:
         """Check the options' ranges."""

@@ -31,8 +31,8 @@ _TOLERANCE = 0.1
 class Hapo(MethodBase):
     """A length term that pays for beating the shortest right answer in the history of the prompt.
 
-    h is the length of the shortest solved response to the prompt in all batches before this one. With r = L/h, f is
-    cos(min(pi/2 * r, pi)), or of kind "linear" 1 - r below h, then 0 up to (1 + tolerance) * h, then
+    h is the length of the shortest solved response to the prompt in all batches before this one, at least 1. With
+    r = L/h, f is cos(min(pi/2 * r, pi)), or of kind "linear" 1 - r below h, then 0 up to (1 + tolerance) * h, then
     1 + tolerance - r, at least -1. A solved response gets max(-0.7, f), any other min(0, f), and a prompt without
     history 0. With h = 1000, a solved response of 500 tokens gets 1 + 0.7071, one of 2000 gets 1 - 0.7, a wrong one of
     2000 gets -1.
@@ -76,12 +76,11 @@ class Hapo(MethodBase):
             rollouts: The groups of a training step.
         """
         shortest = Groups.of(rollouts, rollouts.solved).min(rollouts.length, empty=np.nan)
-        self._history.fold_least_later(rollouts.prompt_key, shortest)
+        self._history.fold_least_later(rollouts.prompt_key, np.maximum(shortest, 1.0))
 
     def terms(self, rollouts: Rollouts) -> Shaped:
         """Add the length term."""
-        known = self._history.lookup(rollouts.prompt_key)
-        shortest = np.where(known > 0, known, np.nan)[rollouts.group]
+        shortest = self._history.lookup(rollouts.prompt_key)[rollouts.group]
         shape = self._shape_of(rollouts.length / shortest)
         term = np.where(rollouts.solved, np.maximum(shape, _LEAST_OF_RIGHT), np.minimum(shape, 0.0))
         return Shaped(

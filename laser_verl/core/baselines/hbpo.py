@@ -44,6 +44,7 @@ class Hbpo(MethodBase):
         context_length: Tokens beyond which a right answer is worth nothing, 1 or more; no budget is above it.
         alpha: Penalty per token beyond the budget, 0 or more; None takes 1 / context_length, as the code does.
         beta: Worth of a right answer of no length, 0 or more.
+        budget: Tokens for every response that has none in the column `budget`, 1 or more; None leaves these without.
         variant: "paper", or "released_code" with its penalty on answers far below their budget.
     """
 
@@ -52,6 +53,7 @@ class Hbpo(MethodBase):
     context_length: int = 4096
     alpha: float | None = None
     beta: float = 4.0
+    budget: int | None = None
     variant: Literal["paper", "released_code"] = "paper"
     scores: Scores = field(default_factory=zero_one)
 
@@ -60,6 +62,8 @@ class Hbpo(MethodBase):
         super().__post_init__()
         positive_int("context_length", self.context_length, "number of tokens", 4096)
         non_negative("beta", self.beta)
+        if self.budget is not None:
+            positive_int("budget", self.budget, "number of tokens", 1024)
         self._alpha = 1 / self.context_length if self.alpha is None else non_negative("alpha", self.alpha)
 
     @property
@@ -79,7 +83,7 @@ class Hbpo(MethodBase):
         )
 
     def _budgets(self, rollouts: Rollouts) -> Floats:
-        budget = rollouts.numbers("budget", empty=np.nan)
+        budget = rollouts.numbers("budget", empty=np.nan if self.budget is None else self.budget)
         is_above = budget > self.context_length
         if is_above.any():
             row = int(np.argmax(is_above))

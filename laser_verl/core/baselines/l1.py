@@ -73,7 +73,7 @@ class L1Exact(_Budgeted):
     def __post_init__(self) -> None:
         """Check the options' ranges."""
         super().__post_init__()
-        non_negative("alpha", self.alpha)
+        non_negative("alpha", self.alpha, 3e-4)
 
     def terms(self, rollouts: Rollouts) -> Shaped:
         """Take the penalty."""

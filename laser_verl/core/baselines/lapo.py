@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 
-from laser_verl.core.checks import Floats, non_negative
+from laser_verl.core.checks import Floats, non_negative, positive_int
 from laser_verl.core.framework import MethodBase, Need, Shaped
 from laser_verl.core.groups import Groups
 from laser_verl.core.history import PromptHistory
@@ -17,8 +17,8 @@ from laser_verl.core.registry import register
 from laser_verl.core.rollouts import Rollouts
 
 _WEIGHTS = {1: 0.7, 2: 0.8}
-_OPTIONS_OF = {1: ("percentiles", "slope", "point_window"), 2: ("sigma",)}
-# exp(-300) is as good as 0; not much further on numpy warns that it underflows.
+_OPTIONS_OF = {1: ("percentiles", "slope", "point_window"), 2: ("sigma", "budget")}
+# exp(-300) is as good as 0, and does not underflow.
 _NOTHING = 300.0
 
 
@@ -56,6 +56,7 @@ class Lapo(MethodBase):
         point_window: Whether a window of zero width pays, that is of one solved response, or of equal lengths; the
             authors' code says false.
         sigma: Width of the bonus of stage 2, tokens, above 0.
+        budget: Tokens for every response that has none in the column `budget`, 1 or more; None takes the history's.
     """
 
     columns: ClassVar[tuple[str, ...]] = ("budget", "prompt_key")
@@ -66,6 +67,7 @@ class Lapo(MethodBase):
     slope: float = 100.0
     point_window: bool = True
     sigma: float = 120.0
+    budget: int | None = None
     scores: Scores = field(default_factory=zero_one)
 
     def __post_init__(self) -> None:
@@ -73,11 +75,13 @@ class Lapo(MethodBase):
         super().__post_init__()
         self._weight = non_negative("weight", _WEIGHTS[self.stage] if self.weight is None else self.weight)
         low, high = self.percentiles
-        if not 0 <= low <= high <= 100:
-            raise ValueError(f"percentiles={[low, high]} must rise within 0 and 100; give e.g. [30, 70]")
+        if not 0 <= low <= high <= 100 or high <= 1:
+            raise ValueError(f"percentiles={[low, high]} must rise within 0 and 100, not 1; give e.g. [30, 70]")
         for option in ("slope", "sigma"):
             if non_negative(option, getattr(self, option)) == 0:
                 raise ValueError(f"{option}={getattr(self, option)} must be above 0; give a number of tokens, e.g. 100")
+        if self.budget is not None:
+            positive_int("budget", self.budget, "number of tokens", 2000)
         other = 3 - self.stage
         for item in fields(self):
             if item.name in _OPTIONS_OF[other] and getattr(self, item.name) != item.default:
@@ -125,7 +129,7 @@ class Lapo(MethodBase):
         return share if self.point_window else np.where(groups.spread(low < high), share, 0.0)
 
     def _budget(self, rollouts: Rollouts) -> Floats:
-        given = rollouts.numbers("budget", empty=np.nan)
+        given = rollouts.numbers("budget", empty=np.nan if self.budget is None else self.budget)
         known = self._budgets.lookup(rollouts.prompt_key)[rollouts.group]
         return np.where(np.isnan(given), known, given)
 

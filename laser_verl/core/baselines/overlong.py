@@ -9,15 +9,11 @@ import numpy as np
 
 from laser_verl.core.checks import check_reachable, non_negative, positive_int
 from laser_verl.core.framework import MethodBase, Need, Shaped
-from laser_verl.core.options import Scores
+from laser_verl.core.options import Scores, plus_minus_one
 from laser_verl.core.registry import register
 from laser_verl.core.rollouts import Rollouts
 
 _PUBLISHED_LENGTH = 20480
-
-
-def _plus_minus_one() -> Scores:
-    return Scores(correct=1.0, wrong=-1.0, malformed=-1.0)
 
 
 @register(
@@ -49,7 +45,7 @@ class DapoOverlong(MethodBase):
     buffer: int = 4096
     weight: float = 1.0
     variant: Literal["paper", "verl"] = "paper"
-    scores: Scores = field(default_factory=_plus_minus_one)
+    scores: Scores = field(default_factory=plus_minus_one)
 
     def __post_init__(self) -> None:
         """Check the options' ranges and how they go together."""
@@ -69,8 +65,7 @@ class DapoOverlong(MethodBase):
 
     def terms(self, rollouts: Rollouts) -> Shaped:
         """Take the penalty; the target is where it begins."""
-        known = rollouts.max_response_length or self.context.max_response_length
-        longest = self.max_length or known or _PUBLISHED_LENGTH
+        longest = self.max_length or self.longest_response(rollouts) or _PUBLISHED_LENGTH
         self._check_buffer(longest)
         start = longest - self.buffer
         penalty = np.minimum((start - rollouts.length) / self.buffer, 0.0)

@@ -46,7 +46,7 @@ class ShorterBetter(MethodBase):
         """Check the options' ranges."""
         super().__post_init__()
         non_negative("alpha", self.alpha)
-        non_negative("beta", self.beta)
+        non_negative("beta", self.beta, 1e-3)
 
     def terms(self, rollouts: Rollouts) -> Shaped:
         """Subtract the distance to the target."""

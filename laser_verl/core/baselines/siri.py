@@ -50,7 +50,8 @@ class Siri(ScheduledLimit):
         super().__post_init__()
         positive_int("longest", self.longest, "number of tokens", 16384)
         positive_int("shortest", self.shortest, "number of tokens", 8192)
-        positive_int("period", self.period, "number of steps", 640)
+        if positive_int("period", self.period, "number of steps", 640) == 1:
+            raise ValueError("period=1 leaves the limit where it is; give 2 steps or more, e.g. 640")
         if self.shortest >= self.longest:
             raise ValueError(
                 f"shortest={self.shortest} must be below longest={self.longest}; give e.g. shortest={self.longest // 2}"

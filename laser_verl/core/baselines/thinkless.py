@@ -9,13 +9,9 @@ import numpy as np
 
 from laser_verl.core.checks import non_negative
 from laser_verl.core.framework import MethodBase, Need, Shaped
-from laser_verl.core.options import Scores
+from laser_verl.core.options import Scores, plus_minus_one
 from laser_verl.core.registry import register
 from laser_verl.core.rollouts import Rollouts
-
-
-def _one_or_minus_one() -> Scores:
-    return Scores(correct=1.0, wrong=-1.0, malformed=-1.0)
 
 
 @register(
@@ -44,7 +40,7 @@ class Thinkless(MethodBase):
     columns: ClassVar[tuple[str, ...]] = ("uses_thinking",)
 
     weight: float = 0.5
-    scores: Scores = field(default_factory=_one_or_minus_one)
+    scores: Scores = field(default_factory=plus_minus_one)
 
     def __post_init__(self) -> None:
         """Check the options' ranges."""

@@ -44,7 +44,11 @@ class Truncation(MethodBase):
         super().__post_init__()
         positive_int("target_length", self.target_length, "number of tokens", 4096)
         check_reachable("target_length", self.target_length, self.context.max_response_length)
-        finite_number("rho", self.rho)
+        if finite_number("rho", self.rho) > self.scores.correct:
+            raise ValueError(
+                f"rho={self.rho} must not be above scores.correct={self.scores.correct}, or what is too long is worth "
+                "more than what is right; give e.g. 0"
+            )
 
     def terms(self, rollouts: Rollouts) -> Shaped:
         """Replace the score of what is too long."""
@@ -104,19 +108,20 @@ class ScheduledLimit(MethodBase):
 class ThinkPrune(ScheduledLimit):
     """Truncation in stages: a right answer counts only within a limit that gets tighter.
 
-    R = 1 if solved and L <= limit, else 0. With the default limits and `starts=[0, 100, 200]`, a solved response of
-    3500 tokens gets 1 up to step 99 and 0 from step 100 on.
+    R = 1 if solved and L <= limit, else 0. With `stages=[4000, 3000, 2000]` and `starts=[0, 100, 200]`, a solved
+    response of 3500 tokens gets 1 up to step 99 and 0 from step 100 on.
 
     Source: arXiv 2504.01296, section 3.
 
-    The authors start each stage from a checkpoint of the last; here one run goes through all of them, by step.
+    The authors prune from 4000 over 3000 to 2000 tokens, each stage from a checkpoint of the last that they picked; so
+    the default is the first stage, and the steps at which others begin are yours to give.
 
     Attributes:
         stages: Limit of each stage, tokens, each below the one before, at most `max_response_length`.
         starts: First step of each stage, the first one 0; None only with a single stage.
     """
 
-    stages: tuple[int, ...] = (4000, 3000, 2000)
+    stages: tuple[int, ...] = (4000,)
     starts: tuple[int, ...] | None = None
 
     def __post_init__(self) -> None:

@@ -105,7 +105,8 @@ def _check_splits(config: DictConfig, settings: Settings | None, report: Report)
             check_sources(splits, readers.scorers, readers.golds, report)
         if settings is not None:
             with contextlib.suppress(ValueError):  # a wrong option is reported already
-                check_columns(config, splits, settings.build_method(), settings.method, report)
+                is_ours = report.active.get("shaped_on") != "reward worker"
+                check_columns(config, splits, settings.build_method(), is_ours, report)
         if "train" in splits and splits["train"].num_rows:
             check_rows(config, splits["train"].num_rows, report)
         return splits

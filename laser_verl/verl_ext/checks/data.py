@@ -42,8 +42,8 @@ class Split:
     sources: set[str] = field(default_factory=set)
     prompts: list[tuple[str, Any]] = field(default_factory=list)
     """(where, messages) of the first rows without images and the like."""
-    infos: list[tuple[str, Any]] = field(default_factory=list)
-    """(where, extra_info) of the first rows."""
+    rows: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+    """(where, data_source and extra_info) of the first rows of each file."""
 
 
 def check_data(config: DictConfig, readers: Readers, report: Report) -> dict[str, Split]:
@@ -113,8 +113,10 @@ def _check_file(key: str, file: Any, config: DictConfig, split: Split, readers: 
             f"{where} has a column agent_name, which takes the place of the seeded agent loop; leave it out",
         )
     _read_prompts(key, where, rows, config, split, report)
-    for row, values in enumerate(rows.first.slice(0, max(0, FIRST_ROWS - len(split.infos))).to_pylist()):
-        split.infos.append((f"{where}: row {row} (from 0)", values.get("extra_info")))
+    first = rows.every.slice(0, len(rows.first)).to_pylist()
+    for row, (values, others) in enumerate(zip(rows.first.to_pylist(), first, strict=True)):
+        both = {"data_source": others.get("data_source"), "extra_info": values.get("extra_info")}
+        split.rows.append((f"{where}: row {row} (from 0)", both))
     return True
 
 

@@ -7,7 +7,7 @@ from omegaconf import DictConfig, OmegaConf
 from laser_verl.core.checks import unknown
 from laser_verl.verl_ext.checks.report import Report
 from laser_verl.verl_ext.checks.scoring import has_function, has_reward_model_only, may_loop_score
-from laser_verl.verl_ext.reward_row import SCORED_BY
+from laser_verl.verl_ext.reward_row import OWN_SCORE, SCORED_BY
 from laser_verl.verl_ext.settings import Settings
 
 _NODE = "algorithm.filter_groups"
@@ -25,6 +25,7 @@ OUR_KEYS = (
     "task_score",
     "score",
     "response_length",
+    OWN_SCORE,
     *SCORED_BY,
 )
 """What our reward manager sends along with every response."""

@@ -31,7 +31,7 @@ from laser_verl.verl_ext.settings import (
 
 _KWARGS = "reward.reward_kwargs"
 _ESTIMATOR = "algorithm.adv_estimator"
-_DIVIDES_BY_STD = ("grpo", "grpo_vectorized", "mgpo", "grpo_lead", "dot")
+_DIVIDES_BY_STD = ("grpo", "grpo_vectorized", "mgpo", "grpo_lead", "dot", "ddca")
 _SIZES = ("actor_rollout_ref.rollout.n", "data.max_response_length")
 
 
@@ -216,11 +216,12 @@ def _targets(method: Method, settings: Settings) -> str | None:
 def _check_group(settings: Settings, method: Method | None, is_ours: bool, report: Report) -> None:
     needs = set(method.needs if method else describe(settings.method).needs)
     beyond = ", ".join(sorted(needs - {Need.RESPONSE, Need.PROMPT}))
-    if needs & {Need.GROUP, Need.BATCH} and settings.context.group_size == 1:
+    if (needs & {Need.GROUP, Need.BATCH} or settings.advantage_rule) and settings.context.group_size == 1:
         report.add(
             "actor_rollout_ref.rollout.n",
-            f"actor_rollout_ref.rollout.n=1 gives {settings.method} groups of one response, which have no siblings to "
-            "compare with and are either easy or hard; give at least 3, e.g. actor_rollout_ref.rollout.n=8",
+            f"actor_rollout_ref.rollout.n=1 gives {settings.advantage_rule or settings.method} groups of one response, "
+            "which have no siblings to compare with and are either easy or hard; give at least 3, e.g. "
+            "actor_rollout_ref.rollout.n=8",
         )
     if is_ours or settings.trainer_mode not in STOCK_MODES:
         return
@@ -254,8 +255,16 @@ def _note_size_of_length_term(config: DictConfig, method: Method | None, setting
             f"{_ESTIMATOR}={estimator} divides by each group's standard deviation, so in groups whose answers are all "
             f"right the size of {settings.method}'s length term ({dial}={shown(getattr(method, dial))}) does nothing; "
             "it counts in mixed groups only. To have it count everywhere: algorithm.norm_adv_by_std_in_grpo=false, or "
-            f"{_ESTIMATOR}=dler, gdpo or ddca"
+            f"{_ESTIMATOR}=dler"
         )
+    if dial and estimator == "gdpo":
+        report.notes.append(
+            f"{_ESTIMATOR}=gdpo brings task and length reward to the same size, so the size of {settings.method}'s "
+            f"length term ({dial}={shown(getattr(method, dial))}) does nothing; weigh them by "
+            "+algorithm.gdpo_reward_weights=[1.0,0.5]"
+        )
+    if dial and estimator == "drpo":
+        report.notes.append(f"{_ESTIMATOR}=drpo gives groups whose answers are all right no advantage at all")
 
 
 def _check_verdict_source(config: DictConfig, settings: Settings, report: Report) -> None:

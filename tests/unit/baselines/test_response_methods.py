@@ -10,6 +10,8 @@ import pytest
 from laser_verl.core import Context, Need, Rollouts, build, describe
 from tests.unit.baselines.replays import Case, Replays, close, rewards_of, rollouts_of
 
+PRUNING = {"stages": [4000, 3000, 2000], "starts": [0, 100, 200]}
+
 GOLDEN = Replays(
     left_out={
         "repetition/open-r1": "counts n-grams of the text's words; a batch has only the flag repetitive",
@@ -210,12 +212,6 @@ def test_the_overlong_target_is_where_the_penalty_begins() -> None:
     assert shaped.target_length.tolist() == [16384.0]
 
 
-def test_a_loop_costs_a_wrong_answer_its_penalty() -> None:
-    rollouts = Rollouts.build([0] * 3, [7168] * 3, [1, 0, 0], repetitive=[1, 1, 0])
-    np.testing.assert_allclose(rewards_of("cosine", {"loop_penalty": 2}, rollouts), [1.5, -7.0, -5.0])
-    np.testing.assert_allclose(rewards_of("cosine", {}, rollouts), [1.5, -5.0, -5.0])
-
-
 def test_the_cosine_reward_that_rises_is_one_of_the_papers() -> None:
     rising = {"correct": [0, 10], "wrong": [0, 0]}
     rewards = rewards_of("cosine", rising, Rollouts.build([0] * 3, [0, 7168, 7168], [1, 1, 0]))
@@ -286,7 +282,7 @@ def test_a_right_answer_counts_within_the_limit_of_its_step() -> None:
     ("name", "options", "limits"),
     [
         ("siri", {}, {0: 16384.0, 160: 12288.0}),
-        ("thinkprune", {"starts": [0, 100, 200]}, {0: 4000.0, 99: 4000.0, 100: 3000.0, 200: 2000.0, 10**9: 2000.0}),
+        ("thinkprune", PRUNING, {0: 4000.0, 99: 4000.0, 100: 3000.0, 200: 2000.0, 10**9: 2000.0}),
     ],
 )
 def test_the_limit_of_the_last_batch_is_logged_and_cuts_the_rollouts(
@@ -302,7 +298,7 @@ def test_the_limit_of_the_last_batch_is_logged_and_cuts_the_rollouts(
 
 def test_a_schedule_needs_the_step_and_one_stage_does_not() -> None:
     assert describe("siri").needs == describe("thinkprune").needs == {Need.RESPONSE, Need.HISTORY}
-    assert build("thinkprune", {"starts": [0, 1, 2]}).needs == {Need.RESPONSE, Need.HISTORY}
+    assert build("thinkprune", PRUNING).needs == {Need.RESPONSE, Need.HISTORY}
     assert build("thinkprune", {"stages": [2000]}).needs == {Need.RESPONSE}
 
 

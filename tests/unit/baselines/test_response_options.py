@@ -8,6 +8,8 @@ import pytest
 
 from laser_verl.core import Context, build
 
+STAGES = {"stages": [4000, 3000, 2000]}
+
 
 @pytest.mark.parametrize(
     ("name", "options", "message"),
@@ -19,11 +21,16 @@ from laser_verl.core import Context, build
         ("thinkprune", {"stages": [9000], "starts": [0]}, r"stages\[0\]=9000 is above max_response_length=8192"),
         ("thinkprune", {"stages": [2000, 3000], "starts": [0, 9]}, r"stages=\[2000, 3000\] must get shorter"),
         ("thinkprune", {"stages": [3000, 3000], "starts": [0, 9]}, r"stages=\[3000, 3000\] must get shorter"),
-        ("thinkprune", {}, "starts=None must hold the first step of each of the 3 stages"),
-        ("thinkprune", {"starts": [0, 100]}, r"starts=\[0, 100\] must hold .* 3 stages"),
-        ("thinkprune", {"starts": [0, 200, 100]}, r"starts=\[0, 200, 100\] .* none overlaps the next"),
-        ("thinkprune", {"starts": [0, 100, 100]}, r"starts=\[0, 100, 100\] .* none overlaps the next"),
-        ("thinkprune", {"starts": [1, 100, 200]}, r"starts=\[1, 100, 200\] .* rising from 0"),
+        ("thinkprune", STAGES, "starts=None must hold the first step of each of the 3 stages"),
+        ("thinkprune", {**STAGES, "starts": [0, 100]}, r"starts=\[0, 100\] must hold .* 3 stages"),
+        ("thinkprune", {**STAGES, "starts": [0, 200, 100]}, r"starts=\[0, 200, 100\] .* none overlaps the next"),
+        ("thinkprune", {**STAGES, "starts": [0, 100, 100]}, r"starts=\[0, 100, 100\] .* none overlaps the next"),
+        ("thinkprune", {**STAGES, "starts": [1, 100, 200]}, r"starts=\[1, 100, 200\] .* rising from 0"),
+        ("truncation", {"target_length": 5, "rho": 2}, r"rho=2\.0 must not be above scores\.correct=1\.0"),
+        ("cosine", {"exceed": 3}, r"exceed=3\.0 must not be above correct=\[2\.0, 1\.0\]"),
+        ("siri", {"period": 1}, "period=1 leaves the limit where it is"),
+        ("l1_exact", {"alpha": -1}, r"alpha=-1\.0 must be 0 or more; give e\.g\. 0\.0003"),
+        ("cosine", {"correct": 2}, r"correct=2 must be a list of 2 numbers; give e\.g\. \[2\.0, 1\.0\]"),
         ("l1_exact", {"alpha": -1}, r"alpha=-1\.0 must be 0 or more"),
         ("l1_exact", {"budget": 0}, "budget=0 must be a positive number of tokens"),
         ("l1_exact", {"budget": 9000}, "budget=9000 is above max_response_length=8192"),
@@ -42,7 +49,6 @@ from laser_verl.core import Context, build
         ("cosine", {"max_length": 9000}, "max_length=9000 is above max_response_length=8192"),
         ("cosine", {"margin": -1}, "margin=-1 must be 0 or more"),
         ("cosine", {"max_length": 16}, "margin=16 must be .* below the longest length, 16 tokens"),
-        ("cosine", {"loop_penalty": -1}, r"loop_penalty=-1\.0 must be 0 or more"),
         ("hbpo", {"context_length": 0}, "context_length=0 must be a positive number of tokens"),
         ("hbpo", {"alpha": -1}, r"alpha=-1\.0 must be 0 or more"),
         ("hbpo", {"beta": -1}, r"beta=-1\.0 must be 0 or more"),
