@@ -76,7 +76,7 @@ def methods(
     name: Annotated[str | None, typer.Argument(metavar="NAME", help="One method only.", show_default=False)] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Print the methods and their options.
+    """Print the methods, the advantage rules, and their options.
 
     Shows what each method needs and its source; with NAME also its formula and the defaults of its options.
     """

@@ -162,9 +162,10 @@ class Registry:
         return cls(**{**preset, **given}, context=context or Context())
 
     def _entry(self, name: str) -> _Entry:
-        point = next((point for point in self._points() if point.name == name), None)
-        if name not in self._entries and point is not None:
-            self._load(point)
+        if name not in self._entries:  # looking among installed packages takes milliseconds
+            for point in self._points():
+                if point.name == name:
+                    self._load(point)
         if name not in self._entries:
             raise ValueError(unknown(self._kind, name, self.names()))
         return self._entries[name]

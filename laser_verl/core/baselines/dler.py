@@ -31,7 +31,7 @@ class DaDler(MethodBase):
     does.
 
     The recipe goes with advantages normalised over the batch: `algorithm.adv_estimator=dler`. DLER itself is
-    `truncation` with `target_length=4000` and the same estimator.
+    `truncation` with `target_length=4000`, `scores={wrong: 0, malformed: 0}` and the same estimator.
 
     Attributes:
         limit_easy: Tokens, 1 or more, at most `limit_hard`.
