@@ -1,4 +1,4 @@
-"""A number for each prompt, kept over the steps of a run.
+"""A number for each prompt, kept over the steps of a run, and what methods with such a history share.
 
 Shape letters: G groups of a batch, P prompts known so far.
 """
@@ -6,12 +6,14 @@ Shape letters: G groups of a batch, P prompts known so far.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from itertools import compress, repeat
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
 from laser_verl.core.checks import Floats, Ints
+from laser_verl.core.framework import MethodBase
 
 _KEYS, _VALUES = "history_keys", "history_values"
 
@@ -123,3 +125,42 @@ class PromptHistory:
         places = [place.setdefault(key, len(place)) for key in compress(keys, is_number.tolist())]
         self._values = np.append(self._values, np.full(len(place) - len(self._values), np.nan))
         return np.array(places, dtype=np.int64), values[is_number]
+
+
+@dataclass(kw_only=True, eq=False)
+class WithHistory(MethodBase):
+    """A method that keeps a number for each prompt, in its state too."""
+
+    columns: ClassVar[tuple[str, ...]] = ("prompt_key",)
+
+    def __post_init__(self) -> None:
+        """Start with no history."""
+        super().__post_init__()
+        self._history = PromptHistory()
+
+    @property
+    def required_columns(self) -> tuple[str, ...]:
+        """None: every batch knows its prompts, if only for its own step."""
+        return ()
+
+    def metrics(self) -> dict[str, float]:
+        """Name the number of prompts with a history, and the mean of their numbers once there is one."""
+        name, known = f"laser/{self.name}", len(self._history)
+        mean = {f"{name}/history_mean": self._history.mean()} if known else {}
+        return {f"{name}/known_prompts": float(known), **mean}
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the history, with the batch observed last."""
+        return {**super().state_dict(), **self._history.state_dict()}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from a saved history.
+
+        Args:
+            state: What `state_dict` returned.
+
+        Raises:
+            ValueError: It is another method's, or damaged.
+        """
+        super().load_state_dict(state)
+        self._history.load_state_dict(state)

@@ -42,7 +42,7 @@ METHODS: dict[str, Try] = {
     "dapo_overlong": Try(("buffer=88",)),
     "cosine": Try(("max_length=96",)),
     "hbpo": Try(("context_length=96",)),
-    "siri": Try(("longest=64", "shortest=16", "period=4")),
+    "siri": Try(("longest=80", "shortest=40", "period=4")),
     "efficient": Try(),
     "kimi": Try(),
     "shorter_better": Try(("beta=0.01",)),
@@ -122,9 +122,9 @@ def test_two_steps_with_a_method(world_with_columns: World, runs_folder: Path, n
     if name.startswith("l1_"):
         assert all(f"{int(row['budget'])} tokens." in row["input"] for row in run.rollouts(1))
     if name == "siri":
-        # cosine from 64 to 16 over a period of 4: 64 at step 0, 40 at step 1, 16 at step 2
-        assert max(row["response_length"] for row in run.rollouts(1)) <= 40
-        assert max(row["response_length"] for row in run.rollouts(2)) <= 16
+        # cosine from 80 to 40 over a period of 4: 80 at step 0, 60 at step 1, 40 at step 2
+        assert max(row["response_length"] for row in run.rollouts(1)) == 60
+        assert max(row["response_length"] for row in run.rollouts(2)) == 40
     if name == "mixed":
         assert "laser/tiny_world/easy/target_length/easy" in metrics
         by_source = {row["data_source"]: row for row in run.rollouts(1) if row["data_source"].endswith("hard")}

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal
+from typing import Literal
 
 import numpy as np
 
 from laser_verl.core.checks import Floats, non_negative
-from laser_verl.core.framework import MethodBase, Need, Shaped
+from laser_verl.core.framework import Need, Shaped
 from laser_verl.core.groups import Groups
-from laser_verl.core.history import PromptHistory
+from laser_verl.core.history import WithHistory
 from laser_verl.core.options import Scores, zero_one
 from laser_verl.core.registry import register
 from laser_verl.core.rollouts import Rollouts
@@ -28,7 +27,7 @@ _TOLERANCE = 0.1
     source="arXiv 2505.11225, section 3",
 )
 @dataclass(kw_only=True, eq=False)
-class Hapo(MethodBase):
+class Hapo(WithHistory):
     """A length term that pays for beating the shortest right answer in the history of the prompt.
 
     h is the length of the shortest solved response to the prompt in all batches before this one, at least 1. With
@@ -48,26 +47,18 @@ class Hapo(MethodBase):
         tolerance: Share by which h may be passed at no cost, 0 or more; of kind "linear" only.
     """
 
-    columns: ClassVar[tuple[str, ...]] = ("prompt_key",)
-
     weight: float = 1.0
     kind: Literal["cosine", "linear"] = "cosine"
     tolerance: float = _TOLERANCE
     scores: Scores = field(default_factory=zero_one)
 
     def __post_init__(self) -> None:
-        """Check the options' ranges, and start with no history."""
+        """Check the options' ranges."""
         super().__post_init__()
         non_negative("weight", self.weight)
         non_negative("tolerance", self.tolerance)
         if self.kind == "cosine" and self.tolerance != _TOLERANCE:
             raise ValueError(f"tolerance={self.tolerance} has no effect with kind='cosine'; leave out one of the two")
-        self._history = PromptHistory()
-
-    @property
-    def required_columns(self) -> tuple[str, ...]:
-        """None: every batch knows its prompts, if only for its own step."""
-        return ()
 
     def observe(self, rollouts: Rollouts) -> None:
         """Fold the batch of the last call into the history, and keep this one for the next call.
@@ -94,24 +85,3 @@ class Hapo(MethodBase):
             cosine: Floats = np.cos(np.minimum(np.pi / 2 * ratio, np.pi))
             return cosine
         return np.where(ratio < 1, 1 - ratio, np.clip(1 + self.tolerance - ratio, -1.0, 0.0))
-
-    def metrics(self) -> dict[str, float]:
-        """Name the number of prompts with a history, and its mean once there is one."""
-        known = {"laser/hapo/known_prompts": float(len(self._history))}
-        return known | ({"laser/hapo/history_mean": self._history.mean()} if len(self._history) else {})
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return the history, with the batch observed last."""
-        return {**super().state_dict(), **self._history.state_dict()}
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on from a saved history.
-
-        Args:
-            state: What `state_dict` returned.
-
-        Raises:
-            ValueError: It is another method's, or damaged.
-        """
-        super().load_state_dict(state)
-        self._history.load_state_dict(state)

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 
 from laser_verl.core.checks import Floats, non_negative, positive_int
-from laser_verl.core.framework import MethodBase, Need, Shaped
+from laser_verl.core.framework import Need, Shaped
 from laser_verl.core.groups import Groups
-from laser_verl.core.history import PromptHistory
+from laser_verl.core.history import WithHistory
 from laser_verl.core.options import Scores, zero_one
 from laser_verl.core.registry import register
 from laser_verl.core.rollouts import Rollouts
@@ -30,7 +29,7 @@ _NOTHING = 300.0
     source="arXiv 2507.15758",
 )
 @dataclass(kw_only=True, eq=False)
-class Lapo(MethodBase):
+class Lapo(WithHistory):
     """A bonus for right answers of the usual length, and in stage 2 for those near the prompt's own budget.
 
     Stage 1: R = C + 0.7 * max(0, 1 - d/100), d being how far L lies outside the window from the 30th to the 70th
@@ -71,7 +70,7 @@ class Lapo(MethodBase):
     scores: Scores = field(default_factory=zero_one)
 
     def __post_init__(self) -> None:
-        """Check the options' ranges and that they belong to the stage, and start with no budgets."""
+        """Check the options' ranges and that they belong to the stage."""
         super().__post_init__()
         self._weight = non_negative("weight", _WEIGHTS[self.stage] if self.weight is None else self.weight)
         low, high = self.percentiles
@@ -89,17 +88,11 @@ class Lapo(MethodBase):
                     f"{item.name}={getattr(self, item.name)!r} has no effect in stage {self.stage}; leave it out, or "
                     f"set stage={other}"
                 )
-        self._budgets = PromptHistory()
 
     @property
     def needs(self) -> frozenset[Need]:
         """The group in stage 1, which fills the history; only the history in stage 2."""
         return self.class_needs if self.stage == 1 else frozenset({Need.HISTORY})
-
-    @property
-    def required_columns(self) -> tuple[str, ...]:
-        """None: a budget may come from the history."""
-        return ()
 
     def observe(self, rollouts: Rollouts) -> None:
         """Keep the median length of each prompt's solved responses.
@@ -108,7 +101,7 @@ class Lapo(MethodBase):
             rollouts: The groups of a training step.
         """
         medians = Groups.of(rollouts, rollouts.solved).quantile(rollouts.length, 0.5, empty=np.nan)
-        keep = self._budgets.put if self.stage == 1 else self._budgets.fold_least_later
+        keep = self._history.put if self.stage == 1 else self._history.fold_least_later
         keep(rollouts.prompt_key, medians)
 
     def terms(self, rollouts: Rollouts) -> Shaped:
@@ -130,30 +123,9 @@ class Lapo(MethodBase):
 
     def _budget(self, rollouts: Rollouts) -> Floats:
         given = rollouts.numbers("budget", empty=np.nan if self.budget is None else self.budget)
-        known = self._budgets.lookup(rollouts.prompt_key)[rollouts.group]
+        known = self._history.lookup(rollouts.prompt_key)[rollouts.group]
         return np.where(np.isnan(given), known, given)
 
     def _near_budget(self, rollouts: Rollouts, budget: Floats) -> Floats:
         away = np.square((rollouts.length - budget) / self.sigma) / 2
         return np.where(np.isnan(budget), 0.0, np.exp(-np.minimum(away, _NOTHING)))
-
-    def metrics(self) -> dict[str, float]:
-        """Name the number of prompts with a budget in the history, and their mean budget once there is one."""
-        known = {"laser/lapo/known_prompts": float(len(self._budgets))}
-        return known | ({"laser/lapo/budget_mean": self._budgets.mean()} if len(self._budgets) else {})
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return the budgets, with the batch observed last."""
-        return {**super().state_dict(), **self._budgets.state_dict()}
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on from saved budgets, of either stage.
-
-        Args:
-            state: What `state_dict` returned.
-
-        Raises:
-            ValueError: It is another method's, or damaged.
-        """
-        super().load_state_dict(state)
-        self._budgets.load_state_dict(state)

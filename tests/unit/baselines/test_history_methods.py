@@ -184,7 +184,7 @@ def test_lapo_goes_on_from_a_saved_state_as_if_it_had_never_stopped() -> None:
 def test_lapo_logs_its_budgets() -> None:
     batch = Rollouts.build(["a", "a", "b"], [100, 300, 500], [1, 1, 0])
     assert build("lapo").metrics() == {"laser/lapo/known_prompts": 0.0}
-    assert fed("lapo", {}, batch).metrics() == {"laser/lapo/known_prompts": 1.0, "laser/lapo/budget_mean": 200.0}
+    assert fed("lapo", {}, batch).metrics() == {"laser/lapo/known_prompts": 1.0, "laser/lapo/history_mean": 200.0}
 
 
 def test_lapo_needs_the_group_in_stage_1_only() -> None:
