@@ -5,12 +5,16 @@ from __future__ import annotations
 import asyncio
 import math
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from omegaconf import DictConfig, OmegaConf
+from tensordict import NonTensorData, TensorDict
 from verl.experimental.agent_loop.single_turn_agent_loop import SingleTurnAgentLoop
+from verl.trainer.ppo.v1.trainer_base import PPOTrainer
 from verl.utils.dataset.rl_dataset import get_dataset_class
 
 from laser_verl.core import Context, Method, build
@@ -21,6 +25,7 @@ from laser_verl.verl_ext.budget_dataset import BudgetDataset, use_budget_prompts
 from laser_verl.verl_ext.columns import read_numbers, say_budget
 from laser_verl.verl_ext.limited_rollout import LimitedAgentLoop
 from laser_verl.verl_ext.settings import Plugin, Settings, Verification
+from laser_verl.verl_ext.trainer_modes import LaserSync
 from tests.contract.test_reward_manager import TOKENIZER, config, row, verify
 
 L1 = build("l1_max")
@@ -189,3 +194,17 @@ def test_the_limit_of_a_prompt_reaches_the_engine(monkeypatch: pytest.MonkeyPatc
     asyncio.run(loop.run(shared, laser_max_tokens=16))
     asyncio.run(loop.run(shared))
     assert seen == [{"top_p": 1.0, "max_tokens": 16}, {"top_p": 1.0}]
+
+
+def test_every_training_prompt_carries_the_limit_of_its_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    sent: list[TensorDict] = []
+    monkeypatch.setattr(PPOTrainer, "_submit_batch_to_rollout", lambda self, batch: sent.append(batch) or 0)
+    trainer = object.__new__(LaserSync)
+    trainer.driver = SimpleNamespace(method=build("siri", {"longest": 80, "shortest": 40, "period": 4}))
+    for step, limits_rollouts in ((1, True), (2, True), (2, False)):
+        trainer.global_steps, trainer._limits_rollouts = step, limits_rollouts
+        trainer._submit_batch_to_rollout(TensorDict({"index": torch.arange(3)}, batch_size=3))
+    # cosine from 80 to 40 over four steps; verl keeps values per prompt in a checkpoint, and none that stands for all
+    assert [batch["laser_max_tokens"] for batch in sent[:2]] == [[60] * 3, [40] * 3]
+    assert not isinstance(sent[0].get("laser_max_tokens"), NonTensorData)
+    assert "laser_max_tokens" not in sent[2]

@@ -26,11 +26,15 @@ HALF = b"PK\x03\x04 the first bytes of an archive"
 
 
 def driver(
-    config: Any = CONFIG, correct_at: float | None = None, scorers: dict[str, Any] | None = None, **options: Any
+    config: Any = CONFIG,
+    correct_at: float | None = None,
+    scorers: dict[str, Any] | None = None,
+    method: str = "laser_d",
+    **options: Any,
 ) -> Driver:
     settings = Settings(
-        method="laser_d",
-        method_options={"lower_bound": 8, "interval": 4, **options},
+        method=method,
+        method_options={"lower_bound": 8, "interval": 4, **options} if method == "laser_d" else options,
         verification=Verification(correct_at=correct_at, scorers=scorers or {}),
         plugin=Plugin(),
         context=Context(group_size=2, max_response_length=64),

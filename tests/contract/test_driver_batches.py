@@ -9,6 +9,7 @@ import torch
 from transfer_queue import KVBatchMeta
 
 from laser_verl.core import Rollouts
+from laser_verl.core.keys import prompt_key
 from laser_verl.scoring import LAYERS, STATUSES
 from laser_verl.verl_ext import driver as module
 from laser_verl.verl_ext import dumps
@@ -243,3 +244,33 @@ def test_a_row_that_no_worker_could_score_stops_the_run(shaped: Any) -> None:
     fields = two_responses(extra_fields=[verdict(True, 1.0), unscored])
     with pytest.raises(ValueError, match="no gold in row 17"):
         shaped(driver(), KEYS, TAGS, **fields)
+
+
+def test_the_record_holds_all_updates_of_a_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    # verl dumps them together
+    ours = driver()
+    for step, prompt in ((1, "p"), (1, "q"), (2, "r")):
+        keys = [f"{prompt}_0_0", f"{prompt}_1_0"]
+        monkeypatch.setattr(module, "tq", Queue(keys, **two_responses()))
+        ours.shape(KVBatchMeta(partition_id="train", keys=keys, tags=TAGS), step)
+        assert set(ours.records) == ({"p_0_0", "p_1_0", "q_0_0", "q_1_0"} if prompt == "q" else set(keys))
+
+
+def test_columns_and_prompt_keys_reach_the_method(monkeypatch: pytest.MonkeyPatch) -> None:
+    queue = Queue(KEYS, **two_responses(extra_info=[{"budget": 24}, {}]))
+    monkeypatch.setattr(module, "tq", queue)
+    batch, layout = KVBatchMeta(partition_id="train", keys=KEYS, tags=TAGS), Layout.of(KEYS, TAGS)
+    rollouts = driver(method="lapo").rollouts(batch, layout, step=1)
+    assert rollouts.numbers("budget", empty=0).tolist() == [24.0, 0.0]
+    # of the data source sums, the prompt ? and the gold answer b
+    assert rollouts.prompt_key == (prompt_key("sums", [{"role": "user", "content": "?"}], "b"),)
+    with pytest.raises(ValueError, match=r"data_source='sums', index=None has extra_info\.budget=None"):
+        driver(method="l1_max").rollouts(batch, layout, step=1)
+
+
+def test_an_error_of_a_method_names_the_prompt_that_breaks_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "tq", Queue(KEYS, **two_responses()))
+    ours = driver()
+    monkeypatch.setattr(ours.method, "shape", lambda rollouts: None)
+    with pytest.raises(RuntimeError, match=r"method laser_d fails on the group 'sums: \?': shape returned a NoneType"):
+        ours.shape(KVBatchMeta(partition_id="train", keys=KEYS, tags=TAGS), step=1)
