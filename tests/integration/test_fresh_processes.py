@@ -69,7 +69,7 @@ from laser_verl.verl_ext.register import report
 print(report()["registered"]["agent_loops"], report()["failed"])
 """
     finished = python(code, VERL_PLATFORM="nvidia")
-    assert finished.stdout.splitlines()[-1:] == ["['laser_seeded'] {}"], finished.stderr[-2000:]
+    assert finished.stdout.splitlines()[-1:] == ["['laser_seeded', 'laser_limited'] {}"], finished.stderr[-2000:]
 
 
 def test_command_prints_json_and_exits_with_one_on_mistakes(good: list[str], tmp_path: Path) -> None:
