@@ -26,8 +26,16 @@ def answer(text: str) -> str:
 def workers_of(pid: int) -> list[int]:
     """The worker processes that a process started; those that each of them forked are `workers_of` it."""
     children = Path(f"/proc/{pid}/task").glob("*/children")
-    pids = [int(child) for file in children for child in file.read_text().split()]
-    return [pid for pid in pids if b"worker.py" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+    pids = [child for file in children for child in read_proc(file).split()]
+    return [int(pid) for pid in pids if "worker.py" in read_proc(Path(f"/proc/{pid}/cmdline"))]
+
+
+def read_proc(file: Path) -> str:
+    """What a file of a process says: nothing once the process is gone, which it may be at any moment."""
+    try:
+        return file.read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
 
 
 def is_alive(pid: int) -> bool:
