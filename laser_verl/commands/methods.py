@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import typer
 from rich.console import Console, Group, RenderableType
 from rich.padding import Padding
 from rich.table import Column, Table
@@ -41,6 +42,8 @@ class Entry:
 def select(name: str | None) -> list[Entry]:
     """One name, or all of them: first the length rewards, then the names that are advantage rules only.
 
+    Of all, what another package brings and cannot be imported is left out, which standard error says.
+
     Args:
         name: Registered name, or None for all.
 
@@ -48,19 +51,21 @@ def select(name: str | None) -> list[Entry]:
         What the registries know of each.
 
     Raises:
-        WrongUsage: If nothing has this name.
+        WrongUsage: If nothing has this name, or it cannot be imported.
     """
     known = {METHOD: registry.method_names(), RULE: rule_names()}
     names = list(dict.fromkeys([*known[METHOD], *known[RULE]]))
     if name is not None and name not in names:
         raise WrongUsage(unknown("method", name, names))
-    try:
-        return [
-            Entry(chosen, {key: _FIND[key](chosen) for key, held in known.items() if chosen in held})
-            for chosen in (names if name is None else [name])
-        ]
-    except (ValueError, KeyError) as error:
-        raise WrongUsage(message_of(error)) from error
+    entries = []
+    for chosen in names if name is None else [name]:
+        try:
+            entries.append(Entry(chosen, {key: _FIND[key](chosen) for key in known if chosen in known[key]}))
+        except (ValueError, KeyError) as error:
+            if name is not None:
+                raise WrongUsage(message_of(error)) from error
+            typer.echo(f"left out: {message_of(error)}", err=True)
+    return entries
 
 
 def as_records(entries: Sequence[Entry]) -> list[dict[str, Any]]:

@@ -148,3 +148,14 @@ def test_a_name_of_ours_stays_ours() -> None:
 
 def test_a_name_that_is_nearly_one_of_a_package_is_suggested() -> None:
     assert refused("ep_goood").startswith("unknown method 'ep_goood'; did you mean 'ep_good'? known: ")
+
+
+def test_the_list_leaves_broken_ones_out_and_says_so() -> None:
+    done = CliRunner().invoke(app, ["methods", "--json"])
+    assert done.exit_code == 0
+    names = [record["name"] for record in json.loads(done.stdout)]
+    assert "ep_good" in names
+    assert not {"ep_broken", "ep_gone", "ep_silent"} & set(names)
+    told = done.stderr.splitlines()
+    assert [line.split("'")[1] for line in told] == ["ep_broken", "ep_gone", "ep_silent"]
+    assert all(line.startswith("left out: method 'ep_") for line in told)
