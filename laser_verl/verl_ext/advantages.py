@@ -7,7 +7,7 @@ Shape letters: rows of verl's batch (padding included), L tokens, R responses, M
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -25,6 +25,7 @@ from laser_verl.verl_ext.compat import all_or_nothing, answer_for_gdpo
 from laser_verl.verl_ext.layout import Layout
 
 GDPO = "gdpo"
+GDPO_COLUMNS = ("task_reward", "length_reward")
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,6 +46,10 @@ class Batch:
 
     keys: Sequence[str] = ()
     """verl's key of each row, which tells the order of a response's turns; needed only where there are several."""
+
+    masks: Callable[[], Sequence[torch.Tensor]] | None = None
+    """Fetches which tokens of each row the model wrote, before any were rejected; None takes the mask that verl gives
+    the estimator. Only a rule that cuts responses asks."""
 
     metrics: dict[str, float] = field(default_factory=dict)
     """Gets the rule's own numbers once the advantages are made."""
@@ -119,8 +124,8 @@ def columns_to_gdpo(
     batch = _given.get()
     if batch is None:
         return stock(token_level_rewards=token_level_rewards, response_mask=response_mask, config=config, **rest)
-    columns = {"task_reward": batch.shaped.task_reward, "length_reward": batch.shaped.length_reward}
-    keys, weights = _gdpo_options(config, columns)
+    columns = {name: getattr(batch.shaped, name) for name in GDPO_COLUMNS}
+    keys, weights = gdpo_options(config)
     final = torch.from_numpy(batch.layout.final)
     mask = response_mask[final].long()
     values, _ = stock(
@@ -138,12 +143,23 @@ def columns_to_gdpo(
     return on_tokens, on_tokens
 
 
-def _gdpo_options(config: Any, columns: Mapping[str, Any]) -> tuple[list[str], list[float] | None]:
+def gdpo_options(config: Any) -> tuple[list[str], list[float] | None]:
+    """Read which columns GDPO sees, and the weight of each.
+
+    Args:
+        config: verl's ``config.algorithm``, or None.
+
+    Returns:
+        The names, both if none is given, and the weights, None for equal ones.
+
+    Raises:
+        ValueError: an unknown name, or another number of weights than of names.
+    """
     asked = config or {}
-    keys = list(asked.get("gdpo_reward_keys") or columns)
+    keys = list(asked.get("gdpo_reward_keys") or GDPO_COLUMNS)
     for key in keys:
-        if key not in columns:
-            raise ValueError(f"laser_verl: {unknown('name in algorithm.gdpo_reward_keys', key, columns)}")
+        if key not in GDPO_COLUMNS:
+            raise ValueError(f"laser_verl: {unknown('name in algorithm.gdpo_reward_keys', key, GDPO_COLUMNS)}")
     weights = asked.get("gdpo_reward_weights")
     if weights is not None and len(weights) != len(keys):
         raise ValueError(
@@ -171,10 +187,21 @@ def _on_tokens(batch: Batch, made: Advantages, response_mask: torch.Tensor) -> t
     rows = torch.from_numpy(layout.rows)
     mask = response_mask[rows].float()
     if made.kept_tokens is not None:
-        mask = mask * _is_kept(batch, mask, made.kept_tokens)
+        mask = mask * _is_kept(batch, _written(batch, response_mask), made.kept_tokens)
     values = torch.zeros(response_mask.shape, device=mask.device)
     values[rows] = torch.from_numpy(made.values[layout.response]).to(mask)[:, None] * mask
     return values
+
+
+def _written(batch: Batch, response_mask: torch.Tensor) -> torch.Tensor:
+    """Which tokens the model wrote, [M, L]; verl's rollout correction takes those it rejects out of its own mask."""
+    rows = torch.from_numpy(batch.layout.rows)
+    if batch.masks is None:
+        return response_mask[rows].float()
+    written = torch.zeros(response_mask.shape, device=response_mask.device)
+    for row, mask in enumerate(batch.masks()):
+        written[row, : len(mask)] = mask.to(written)
+    return written[rows]
 
 
 def _is_kept(batch: Batch, mask: torch.Tensor, kept_tokens: np.ndarray) -> torch.Tensor:

@@ -77,7 +77,14 @@ class Driver:
         # With several updates a step verl dumps them together.
         before = self.records if step == self._recorded_step else {}
         self.records, self._recorded_step = before | self._record(batch, layout, rollouts, shaped), step
-        return Batch(rule=self.rule, rollouts=rollouts, shaped=shaped, layout=layout, keys=batch.keys)
+        return Batch(
+            rule=self.rule,
+            rollouts=rollouts,
+            shaped=shaped,
+            layout=layout,
+            keys=batch.keys,
+            masks=lambda: _fetch(batch, "response_mask"),
+        )
 
     def metrics(self, batch: Batch) -> dict[str, float]:
         """What a step logs, once its advantages are known."""

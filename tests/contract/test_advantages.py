@@ -148,6 +148,21 @@ def test_tokens_beyond_a_cut_get_nothing_over_all_turns() -> None:
     assert batch.metrics == {"laser/dot/cut_frac": pytest.approx(1 / 3)}
 
 
+def test_a_rejected_token_does_not_move_a_cut() -> None:
+    keys, written = ["p_0_0", "p_1_0", "p_2_0"], [[1, 1, 1, 1, 1, 1, 1], [1, 1, 0, 0, 0, 0, 0], [1, 1, 0, 0, 0, 0, 0]]
+    layout = layout_of(keys, [7, 2, 2])
+    rollouts = Rollouts.build(layout.uids, [7, 2, 2], [1, 1, 1])
+    rule = build_rule("dot", {"alpha": 0.5, "margin": 1})
+    masks = [torch.ones(7), torch.ones(2), torch.ones(2)]
+    batch = Batch(rule, rollouts, Shaped(np.ones(3), np.zeros(3)), layout, keys, masks=lambda: masks)
+    # verl's rollout correction has taken the second token out
+    left = [[1, 0, 1, 1, 1, 1, 1], *written[1:]]
+    with given(batch):
+        got = advantage_step(proto(batch, left, keys), "dot", keys)
+    # T = 5 as above: the fifth token is the last that counts, though only four of the first five are left
+    assert (got[0] != 0).tolist() == [True, False, True, True, True, False, False]
+
+
 def test_a_response_without_tokens_counts_with_its_shaped_reward() -> None:
     keys, mask = ["p_0_0", "p_1_0"], [[1, 1], [0, 0]]
     layout = layout_of(keys, [2, 0])

@@ -89,6 +89,18 @@ def test_a_rule_needs_our_trainer(with_method: object) -> None:
     assert "trainer.v1.trainer_mode=laser_sync" in told
 
 
+@pytest.mark.parametrize(
+    ("option", "told"),
+    [
+        ("gdpo_reward_keys=[task_reward,lenght_reward]", "did you mean 'length_reward'?"),
+        ("gdpo_reward_weights=[1.0]", "must hold one weight for each of task_reward, length_reward"),
+    ],
+)
+def test_wrong_columns_of_gdpo(with_method: object, option: str, told: str) -> None:
+    report = with_method("kimi", f"{ESTIMATOR}=gdpo", f"+algorithm.{option}")
+    assert told in message(report, f"algorithm.{option.partition('=')[0]}")
+
+
 def test_the_rule_is_among_what_is_active(with_method: object) -> None:
     report = with_method("kimi", f"{ESTIMATOR}=mgpo")
     assert report.mistakes == []

@@ -62,6 +62,8 @@ def check_method(config: DictConfig, report: Report) -> Settings | None:
     is_ours = mode in OUR_MODES or (mode in STOCK_MODES and settings.plugin.auto_mode)
     _say_active(settings, method, is_ours, mode, report)
     _check_group(settings, method, is_ours, report)
+    if is_ours:
+        _check_gdpo(config, report)
     check_filter_groups(config, settings, is_ours, report)
     check_agent_loop(config, settings, report)
     _note_size_of_length_term(config, method, settings, report)
@@ -159,6 +161,18 @@ def _check_rule(settings: Settings, report: Report) -> None:
 
     for key, message in each_mistake(attempt, dict(settings.plugin.advantage))[1]:
         report.add(f"laser.advantage.{key}".rstrip("."), message)
+
+
+def _check_gdpo(config: DictConfig, report: Report) -> None:
+    from laser_verl.verl_ext.advantages import GDPO, gdpo_options
+
+    if OmegaConf.select(config, _ESTIMATOR) != GDPO:
+        return
+    try:
+        gdpo_options(config.algorithm)
+    except ValueError as error:
+        key = "gdpo_reward_weights" if "gdpo_reward_weights=" in str(error) else "gdpo_reward_keys"
+        report.add(f"algorithm.{key}", str(error).removeprefix("laser_verl: "))
 
 
 def _settings_only(config: DictConfig) -> DictConfig:
