@@ -228,7 +228,7 @@ class Mixed(MethodBase):
             ValueError: It is another method's or of other data sources, or one of the methods refuses its part.
         """
         check_state_method(state, self.name, {self.name})
-        saved = json.loads(state.get("sources", "[]"))
+        saved = _saved_sources(state.get("sources"))
         if set(saved) != set(self.parts):
             raise ValueError(
                 f"the saved state is of the data sources {', '.join(saved)}, per_data_source has "
@@ -249,6 +249,19 @@ class Mixed(MethodBase):
             kind = "" if isinstance(error, ValueError) else f"{type(error).__name__}: "
             where = f"per_data_source.{source}, method {self.parts[source].name}"
             raise ValueError(f"{where}: {kind}{error}") from error
+
+
+def _saved_sources(text: object) -> list[str]:
+    try:
+        saved = json.loads(text) if isinstance(text, str) else None
+    except ValueError:
+        saved = None
+    if not isinstance(saved, list) or not all(isinstance(source, str) for source in saved):
+        raise ValueError(
+            f"the saved state is damaged: sources={text!r} must be a list of data sources as JSON; delete the file "
+            "laser_state of that checkpoint to start the methods afresh"
+        )
+    return saved
 
 
 def _joined(size: int, parts: Sequence[tuple[Bools, NDArray[Any]]], empty: Any) -> NDArray[Any]:

@@ -253,6 +253,13 @@ def test_a_state_of_other_parts_is_refused(parts: Mapping[str, Any], told: str) 
     assert told in str(error.value)
 
 
+@pytest.mark.parametrize("sources", [None, "", '["math"', "7", "[1]"])
+def test_a_damaged_state_is_refused(sources: str | None) -> None:
+    method = mixed({"math": ADAPTIVE, "chat": "none"})
+    with pytest.raises(ValueError, match=r"the saved state is damaged: sources=.* delete the file laser_state"):
+        method.load_state_dict({**method.state_dict(), "sources": sources})
+
+
 def test_a_state_of_another_method_is_refused() -> None:
     with pytest.raises(ValueError, match="the saved state is of method 'none', this run uses 'mixed'"):
         mixed({"math": "none"}).load_state_dict(build("none").state_dict())
