@@ -61,7 +61,7 @@ def step_number(value: object) -> int:
 
 def non_negative(name: str, value: float, example: float = 0.5) -> float:
     """Return a finite number of 0 or more; anything else raises ValueError."""
-    if finite_number(name, value) < 0:
+    if finite_number(name, value, example) < 0:
         raise ValueError(f"{name}={value!r} must be 0 or more; give e.g. {example}")
     return float(value)
 
@@ -83,12 +83,14 @@ def unknown(kind: str, name: object, known: Iterable[str]) -> str:
     return f"unknown {kind} {name!r}; {hint}known: {', '.join(names)}"
 
 
-def finite_number(name: str, value: object) -> float:
+def finite_number(name: str, value: object, example: float = 0.5) -> float:
     """Return a number as float; a bool, text, NaN, or one beyond 10^9 on either side raises ValueError."""
     number = _as_float(value)
     if not abs(number) <= _LARGEST_NUMBER:
         text = ", not a text" if isinstance(value, str) else ""
-        raise ValueError(f"{name}={value!r:.40} must be a finite number{text}, at most 1e9 in size; give e.g. 0.5")
+        raise ValueError(
+            f"{name}={value!r:.40} must be a finite number{text}, at most 1e9 in size; give e.g. {example}"
+        )
     return number
 
 

@@ -144,7 +144,7 @@ def checked_option(name: str, value: Any, hint: Any, default: Any = None) -> Any
     if kind is Scores:
         return Scores.from_mapping(value, name, default)
     if kind is float:
-        return finite_number(name, value)
+        return finite_number(name, value, default if isinstance(default, float) else 0.5)
     if get_origin(kind) is tuple:
         return _checked_list(name, value, get_args(kind), default)
     if get_origin(kind) is Literal:

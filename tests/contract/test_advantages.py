@@ -173,13 +173,16 @@ def test_a_response_without_tokens_counts_with_its_shaped_reward() -> None:
     np.testing.assert_allclose(got, [[1.0, 1.0], [0.0, 0.0]])
 
 
-def test_dler_on_single_tokens_is_verls_reinforce_plus_plus_baseline() -> None:
+@pytest.mark.parametrize(
+    ("over", "lengths"), [("responses", [1] * 12), ("tokens", [1] * 12), ("tokens", [1, 4, 2, 3] * 3)]
+)
+def test_dler_is_verls_reinforce_plus_plus_baseline_where_tokens_count(over: str, lengths: list[int]) -> None:
     keys = [f"{prompt}_{session}_0" for prompt in "pqr" for session in range(4)]
-    layout = layout_of(keys, [1] * 12)
+    layout = layout_of(keys, lengths)
     rng = np.random.default_rng(3)
-    rollouts = Rollouts.build(layout.uids, [1] * 12, [1] * 12)
-    batch = Batch(build_rule("dler"), rollouts, Shaped(rng.normal(size=12), np.zeros(12)), layout)
-    mask = [[1]] * 12
+    rollouts = Rollouts.build(layout.uids, lengths, [1] * 12)
+    batch = Batch(build_rule("dler", {"over": over}), rollouts, Shaped(rng.normal(size=12), np.zeros(12)), layout)
+    mask = [[1] * length + [0] * (4 - length) for length in lengths]
     with given(batch):
         ours = advantage_step(proto(batch, mask, keys), "dler", keys)
     stock = advantage_step(proto(batch, mask, keys), "reinforce_plus_plus_baseline", keys)

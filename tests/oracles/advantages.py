@@ -158,15 +158,20 @@ def drpo(group: Group, max_length: int, lam: float = 0.1) -> list[float]:
     return advantages
 
 
-@of_batches("dler")
-def dler(groups: list[Group]) -> list[list[float]]:
+@of_batches("dler", {}, {"over": "tokens"})
+def dler(groups: list[Group], over: str = "responses") -> list[list[float]]:
     centred = []
     for group in groups:
         mean = fmean(row.reward for row in group) if len(group) > 1 else 0.0
         centred.append([row.reward - mean for row in group])
-    every = [value for values in centred for value in values]
-    if len(every) == 1:
-        return [[0.0]]
+    every = [
+        value
+        for group, values in zip(groups, centred, strict=True)
+        for row, value in zip(group, values, strict=True)
+        for _ in range(row.length if over == "tokens" else 1)
+    ]
+    if len(every) < 2:
+        return [[0.0 for _ in values] for values in centred]
     mean, std = fmean(every), math.sqrt(sample_std(every) ** 2 + 1e-8)
     return [[(value - mean) / std for value in values] for values in centred]
 

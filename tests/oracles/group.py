@@ -54,8 +54,8 @@ def grpo_lead(rows: list[Row], alpha: float = 0.05, gate_length: int | None = No
     return rewards
 
 
-@oracle("lc_r1", {}, {"weight": 0.3})
-def lc_r1(rows: list[Row], weight: float = 1.0) -> list[float]:
+@oracle("lc_r1", {}, {"weight": 0.3, "variant": "released_code"})
+def lc_r1(rows: list[Row], weight: float = 1.0, variant: str = "paper") -> list[float]:
     right = [row.length for row in rows if row.solved]
     rewards = []
     for row in rows:
@@ -64,7 +64,7 @@ def lc_r1(rows: list[Row], weight: float = 1.0) -> list[float]:
             reward += 1.0
         if row.solved:
             reward += 1.0
-        if right and max(right) > 0:
+        if right and max(right) > 0 and (row.solved or variant == "released_code"):
             reward += weight * (1.0 - row.length / (max(right) + 1e-4))
         rewards.append(reward)
     return rewards

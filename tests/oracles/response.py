@@ -93,13 +93,13 @@ def dapo_overlong(
 @oracle(
     "cosine",
     {"max_length": 14336},
-    {"max_length": 4000, "margin": 0, "correct": (6.0, 5.0), "exceed": -3.0},
+    {"max_length": 4000, "margin": 16, "correct": (6.0, 5.0), "exceed": -3.0},
     {"max_length": 1000, "correct": (1.0, 0.5), "wrong": (-1.0, -0.5), "exceed": None},
 )
 def cosine(
     rows: list[Row],
     max_length: int,
-    margin: int = 16,
+    margin: int = 0,
     correct: tuple[float, float] = (2.0, 1.0),
     wrong: tuple[float, float] = (-10.0, 0.0),
     exceed: float | None = -10.0,

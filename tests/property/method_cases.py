@@ -70,7 +70,7 @@ CASES: dict[str, Case] = {
         1.0 + math.exp(0.05 * _FURTHEST),
         prefers_shorter_up_to=0,
     ),
-    "cosine": _case("cosine", {"max_length": 14_336}, -10.0, 2.0, same_length_up_to=14_319),
+    "cosine": _case("cosine", {"max_length": 14_336}, -10.0, 2.0, same_length_up_to=14_335),
     "da_dler": _case("da_dler", {}, 0.0, 1.0, same_length_up_to=2000),
     "dapo_overlong": _case("dapo_overlong", {}, -2.0, 1.0),
     "dast": _case("dast", {}, -1.0, 1.0),
@@ -100,7 +100,8 @@ CASES: dict[str, Case] = {
     "laser_d": _case("laser_d", {"window": 2, "update_every": 2}, -1.0, 1.5),
     "laser_d, fixed": _case("laser_d", {"target_lengths": {"easy": 1000, "medium": 2000, "hard": 4000}}, -1.0, 1.5),
     "laser_de": _case("laser_de", {"window": 2, "update_every": 2}, -1.0, 1.5),
-    "lc_r1": _case("lc_r1", {}, 1.0 - LONGEST, 3.0),
+    "lc_r1": _case("lc_r1", {}, 0.0, 3.0),
+    "lc_r1, released": _case("lc_r1", {"variant": "released_code"}, 1.0 - LONGEST, 3.0),
     "long2short": _case("long2short", {}, 0.0, 1.2),
     "mixed": _case(
         "mixed",

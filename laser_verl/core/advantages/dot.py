@@ -25,7 +25,7 @@ _ROUNDING = 1e-9
 )
 @dataclass(kw_only=True, eq=False)
 class Dot(AdvantageRule):
-    """GRPO, after the outliers in length of all-solved groups are cut and count as wrong.
+    """GRPO, after the outliers in length of all-solved groups are cut, which are worth `rho` from then on.
 
     T = floor(mean L + alpha * std L) over the group, with the sample's std. A response at least `margin` tokens longer
     gets rho in place of its reward, and its tokens beyond T get no advantage. With ten lengths of 1000, five of 1100
@@ -33,7 +33,7 @@ class Dot(AdvantageRule):
 
     Source: arXiv 2601.03969; authors' code U-rara/DOT, projects/dot/length_truncation.py.
 
-    The authors verify the cut text again; here it counts as wrong unseen, since its answer is gone. The whole reward is
+    The authors verify the cut text again; here it is worth `rho` unseen, since its answer is gone. The whole reward is
     replaced, verl's KL penalty on its tokens included. Of n lengths none lies more than (n - 1) / sqrt(n) sample stds
     above the mean, so that alpha 3 needs groups of 11 or more; the authors use 32. Their KL-Cov loss and predictive
     sampling are left out.
@@ -41,7 +41,8 @@ class Dot(AdvantageRule):
     Attributes:
         alpha: Standard deviations above the mean at which a response is cut, 0 or more.
         margin: Fewest tokens that are worth a cut.
-        rho: What a cut response is worth, its length term included.
+        rho: What a cut response is worth, its length term included, at most 1; set it to what the reward manager pays
+            a wrong one, e.g. -0.5 beside `laser_d`.
     """
 
     alpha: float = 3.0
@@ -52,7 +53,10 @@ class Dot(AdvantageRule):
         """Check the options' ranges, and that something can be cut."""
         non_negative("alpha", self.alpha)
         positive_int("margin", self.margin, "number of tokens", 32)
-        finite_number("rho", self.rho)
+        if finite_number("rho", self.rho) > 1:
+            raise ValueError(
+                f"rho={self.rho} must not be above 1, or what was cut is worth more than what is right; give e.g. 0"
+            )
         size = self.context.group_size
         if size is not None and (size - 1) / math.sqrt(size) <= self.alpha:
             raise ValueError(

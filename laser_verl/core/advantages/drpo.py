@@ -12,6 +12,9 @@ from laser_verl.core.framework import Need, Shaped
 from laser_verl.core.groups import Groups
 from laser_verl.core.rollouts import Rollouts
 
+# Below it the shortest response gets all the weight.
+_SHARPEST = 1e-3
+
 
 @register(
     "drpo",
@@ -35,7 +38,7 @@ class Drpo(AdvantageRule):
     rule for unmixed groups, on GRPO's advantages.
 
     Attributes:
-        lam: How sharply the weight falls with the length, above 0; the smaller, the sharper.
+        lam: How sharply the weight falls with the length, 0.001 or more; the smaller, the sharper.
         max_length: Tokens that count as length 1; None takes `max_response_length`.
     """
 
@@ -44,8 +47,8 @@ class Drpo(AdvantageRule):
 
     def __post_init__(self) -> None:
         """Check the options' ranges."""
-        if finite_number("lam", self.lam) <= 0:
-            raise ValueError(f"lam={self.lam!r} must be above 0; give e.g. 0.1")
+        if finite_number("lam", self.lam) < _SHARPEST:
+            raise ValueError(f"lam={self.lam!r} must be {_SHARPEST} or more; give e.g. 0.1")
         if self.max_length is not None:
             positive_int("max_length", self.max_length, "number of tokens", 8192)
 

@@ -27,10 +27,10 @@ class Cosine(MethodBase):
 
     R = r_end + (r_start - r_end) / 2 * (1 + cos(pi * L / max_length)), with the two values of `correct` if solved, of
     `wrong` if not, and `exceed` for any response of at least `max_length - margin` tokens. With the published 14336, a
-    response of 7168 tokens gets 1.5 if solved, -5 if not; one of 14320 gets -10.
+    response of 7168 tokens gets 1.5 if solved, -5 if not; one of 14336 gets -10.
 
-    Source: arXiv 2502.03373, section 4.2 and Appendix C.1; in its runs max_length is the limit of sampling. The margin
-    of 16 is that of the authors' code, the paper has none.
+    Source: arXiv 2502.03373, section 4.2 and Appendix C.1; in its runs max_length is the limit of sampling. The
+    authors' code has what is 16 tokens short of it exceed already: `margin=16`.
 
     Their penalty of 0.05 on each token of a repeated 40-gram needs the tokens and is left out. open-r1 counts
     characters, not tokens, and has no `exceed`: `correct=[1, 0.5]`, `wrong=[-1, -0.5]`, `exceed=null`; beyond
@@ -49,7 +49,7 @@ class Cosine(MethodBase):
     wrong: tuple[float, float] = (-10.0, 0.0)
     exceed: float | None = -10.0
     max_length: int | None = None
-    margin: int = 16
+    margin: int = 0
     scores: Scores = field(default_factory=zero_one)
 
     def __post_init__(self) -> None:
@@ -76,10 +76,12 @@ class Cosine(MethodBase):
         self._check_margin(self.max_length or self.context.max_response_length)
 
     def _check_margin(self, longest: int | None) -> None:
+        if self.margin and self.exceed is None:
+            raise ValueError(f"margin={self.margin} has no effect with exceed=null; leave one of the two out")
         if self.margin < 0 or (longest is not None and self.margin >= longest):
             raise ValueError(
                 f"margin={self.margin} must be 0 or more and below the longest length"
-                f"{'' if longest is None else f', {longest} tokens'}; give e.g. 16, or 0 for none"
+                f"{'' if longest is None else f', {longest} tokens'}; give e.g. 0"
             )
 
     def terms(self, rollouts: Rollouts) -> Shaped:

@@ -39,7 +39,7 @@ class Efficient(MethodBase):
     changes nothing. A column `has_eos` of a recording goes before `truncated`.
 
     Attributes:
-        alpha: Most that length can cost, 0 to 1.
+        alpha: Most that length can cost, 0 to 1, and no more than a wrong answer costs.
     """
 
     alpha: float = 0.1
@@ -48,8 +48,11 @@ class Efficient(MethodBase):
     def __post_init__(self) -> None:
         """Check the options' ranges."""
         super().__post_init__()
-        if non_negative("alpha", self.alpha) > 1:
-            raise ValueError(f"alpha={self.alpha!r} must be at most 1, so that right stays above wrong; give e.g. 0.1")
+        most = min(1.0, self.scores.correct - max(self.scores.wrong, self.scores.malformed))
+        if non_negative("alpha", self.alpha, 0.1) > most:
+            raise ValueError(
+                f"alpha={self.alpha!r} must be at most {most:g}, so that right stays above wrong; give e.g. 0.1"
+            )
 
     def terms(self, rollouts: Rollouts) -> Shaped:
         """Score what was cut as wrong, and subtract the penalty from the rest."""

@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from laser_verl.core.checks import Floats, non_negative, positive_int
+from laser_verl.core.checks import Floats, check_reachable, non_negative, positive_int
 from laser_verl.core.framework import MethodBase, Need, Shaped
 from laser_verl.core.options import Scores, zero_one
 from laser_verl.core.registry import register
@@ -64,7 +64,9 @@ class Hbpo(MethodBase):
         non_negative("beta", self.beta)
         if self.budget is not None:
             positive_int("budget", self.budget, "number of tokens", 1024)
-        self._alpha = 1 / self.context_length if self.alpha is None else non_negative("alpha", self.alpha)
+            check_reachable("budget", self.budget, self.context.max_response_length)
+            self._check_within(self.budget, "budget")
+        self._alpha = 1 / self.context_length if self.alpha is None else non_negative("alpha", self.alpha, 2e-4)
 
     @property
     def required_columns(self) -> tuple[str, ...]:
@@ -87,11 +89,15 @@ class Hbpo(MethodBase):
         is_above = budget > self.context_length
         if is_above.any():
             row = int(np.argmax(is_above))
-            raise ValueError(
-                f"column budget[{row}]={budget[row]:g} is above context_length={self.context_length}, so no answer "
-                "within it would be paid; lower that budget, or raise context_length"
-            )
+            self._check_within(budget[row], f"column budget[{row}]")
         return budget
+
+    def _check_within(self, budget: float, what: str) -> None:
+        if budget > self.context_length:
+            raise ValueError(
+                f"{what}={budget:g} is above context_length={self.context_length}, so an answer that uses it up would "
+                "not be paid; lower that budget, or raise context_length"
+            )
 
     def _worth(self, length: NDArray[Any], budget: Floats) -> Floats:
         kept, free = self._curve(budget), self._curve(length)

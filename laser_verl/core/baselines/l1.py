@@ -119,7 +119,7 @@ class L1Max(_Budgeted):
     def __post_init__(self) -> None:
         """Check the options' ranges."""
         super().__post_init__()
-        non_negative("alpha", self.alpha)
+        non_negative("alpha", self.alpha, 0.01)
         if not 0 <= finite_number("delta", self.delta) <= 1:
             raise ValueError(f"delta={self.delta!r} must be from 0 to 1; give e.g. 0.5")
 

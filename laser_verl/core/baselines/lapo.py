@@ -51,10 +51,10 @@ class Lapo(WithHistory):
         stage: 1 or 2; stage 2 goes on from a state of stage 1.
         weight: Of the bonus, 0 or more; None takes 0.7 in stage 1 and 0.8 in stage 2.
         percentiles: Of the lengths of solved responses, where the window of stage 1 begins and ends, 0 to 100.
-        slope: Tokens outside the window at which the bonus of stage 1 is used up, above 0.
+        slope: Tokens outside the window at which the bonus of stage 1 is used up, 1 or more.
         point_window: Whether a window of zero width pays, that is of one solved response, or of equal lengths; the
             authors' code says false.
-        sigma: Width of the bonus of stage 2, tokens, above 0.
+        sigma: Width of the bonus of stage 2, tokens, 1 or more.
         budget: Tokens for every response that has none in the column `budget`, 1 or more; None takes the history's.
     """
 
@@ -77,8 +77,8 @@ class Lapo(WithHistory):
         if not 0 <= low <= high <= 100 or high <= 1:
             raise ValueError(f"percentiles={[low, high]} must rise within 0 and 100, not 1; give e.g. [30, 70]")
         for option in ("slope", "sigma"):
-            if non_negative(option, getattr(self, option)) == 0:
-                raise ValueError(f"{option}={getattr(self, option)} must be above 0; give a number of tokens, e.g. 100")
+            if non_negative(option, getattr(self, option), 100.0) < 1:
+                raise ValueError(f"{option}={getattr(self, option)} must be 1 token or more; give e.g. 100")
         if self.budget is not None:
             positive_int("budget", self.budget, "number of tokens", 2000)
         other = 3 - self.stage

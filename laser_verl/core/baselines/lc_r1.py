@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Literal
 
 import numpy as np
 
@@ -24,18 +25,21 @@ def _format_and_accuracy() -> Scores:
 @register(
     "lc_r1",
     needs={Need.GROUP},
-    formula="C + weight * (1 - L / (longest + 1e-4)), longest = longest solved length of the group",
+    formula="C + weight * [solved] * (1 - L / (longest + 1e-4)), longest = longest solved length of the group",
     source="arXiv 2506.14755, section 4",
 )
 @dataclass(kw_only=True, eq=False)
 class LcR1(MethodBase):
-    """A length term relative to the longest right answer of the group, for right and wrong answers alike.
+    """A length term of right answers, relative to the longest of them in the group.
 
-    R = C + weight * (1 - L / (longest + 1e-4)), where C adds 1 for the format and 1 for the answer. In a group whose
-    longest solved response has 4000 tokens, a solved one of 1000 gets 2.75, a wrong one of 3000 gets 1.25, and one of
-    9000 gets -0.25. A group that nobody solves, or only with empty responses, gets C.
+    R = C + weight * [solved] * (1 - L / (longest + 1e-4)), where C adds 1 for the format and 1 for the answer. In a
+    group whose longest solved response has 4000 tokens, a solved one of 1000 gets 2.75, a wrong one 1 at any length. A
+    group that nobody solves, or only with empty responses, gets C.
 
-    Source: arXiv 2506.14755, section 4; the term of wrong answers as in the authors' code.
+    Source: arXiv 2506.14755, section 4.
+
+    The authors' code gives the term to wrong answers too, negative beyond the longest right one: there a wrong response
+    of 3000 tokens gets 1.25, one of 9000 -0.25.
 
     Only the length part: the bonus for compression goes to the advantage of one token and needs the authors' extractor
     model, which also cuts the thought of right answers before L is taken; both are left out. The authors pay 1 for a
@@ -44,9 +48,11 @@ class LcR1(MethodBase):
 
     Attributes:
         weight: Of the length term, 0 or more.
+        variant: "paper", or "released_code" with the term for right and wrong answers alike.
     """
 
     weight: float = 1.0
+    variant: Literal["paper", "released_code"] = "paper"
     scores: Scores = field(default_factory=_format_and_accuracy)
 
     def __post_init__(self) -> None:
@@ -58,5 +64,6 @@ class LcR1(MethodBase):
         """Add the length term."""
         right = Groups.of(rollouts, rollouts.solved)
         longest = right.spread(right.max(rollouts.length))
-        term = np.where(longest > 0, 1.0 - rollouts.length / (longest + _EPSILON), 0.0)
+        has_term = (longest > 0) & (rollouts.solved | (self.variant == "released_code"))
+        term = np.where(has_term, 1.0 - rollouts.length / (longest + _EPSILON), 0.0)
         return Shaped(task_reward=self.scores.of(rollouts), length_reward=self.weight * term)

@@ -34,7 +34,7 @@ class Thinkless(MethodBase):
     the others; that is another loss inside the actor.
 
     Attributes:
-        weight: What thinking takes from a right answer, 0 or more.
+        weight: What thinking takes from a right answer, 0 or more, and no more than a wrong one costs.
     """
 
     columns: ClassVar[tuple[str, ...]] = ("uses_thinking",)
@@ -45,7 +45,12 @@ class Thinkless(MethodBase):
     def __post_init__(self) -> None:
         """Check the options' ranges."""
         super().__post_init__()
-        non_negative("weight", self.weight)
+        most = self.scores.correct - max(self.scores.wrong, self.scores.malformed)
+        if non_negative("weight", self.weight) > most:
+            raise ValueError(
+                f"weight={self.weight} must be at most {most:g}, or a right answer with a thought is worth less than a "
+                "wrong one; give e.g. 0.5"
+            )
 
     def terms(self, rollouts: Rollouts) -> Shaped:
         """Take the price of thinking."""

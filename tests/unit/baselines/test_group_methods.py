@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from laser_verl.core import Rollouts, build
+from laser_verl.core.advantages.base import group_normalised
 from tests.unit.baselines.replays import Case, Replays, close, rewards_of, rollouts_of
 
 GOLDEN = Replays(
@@ -56,9 +57,12 @@ def grpo_lead(case: Case) -> None:
 
 @GOLDEN.of("lc-r1/mixed", "lc-r1/all_wrong")
 def lc_r1(case: Case) -> None:
-    shaped = build("lc_r1", {"weight": case["params"]["len_coef"]}).shape(rollouts_of(case["inputs"]))
+    options = {"weight": case["params"]["len_coef"], "variant": "released_code"}
+    rollouts = rollouts_of(case["inputs"])
+    shaped = build("lc_r1", options).shape(rollouts)
     close(case, shaped.reward, case["expected"]["rewards"])
     close(case, shaped.length_reward, case["expected"]["length_reward"])
+    close(case, group_normalised(rollouts, shaped.reward, norm_by_std=False), case["expected"]["advantages"])
 
 
 @GOLDEN.of("vibethinker-long2short/mixed", "vibethinker-long2short/equal_len", "vibethinker-long2short/hard")
@@ -123,7 +127,7 @@ EDGES: dict[str, tuple[dict[str, Any], dict[str, list[float]]]] = {
             "shorter_better": [2.0, 2.0, 0.0],
             "alp": [1 - 4e-5 / 3, 1 - 4e-5 / 3, -4e-5 / 3],
             "grpo_lead": [1.0, 1.0, -1.0],
-            "lc_r1": [2.0000005, 2.0000005, 1.0000005],
+            "lc_r1": [2.0000005, 2.0000005, 1.0],
             "long2short": [1.0, 1.0, 0.0],
             "gr3": [0.7518797, 0.7518797, 0.0],
         },
@@ -147,7 +151,7 @@ EDGES: dict[str, tuple[dict[str, Any], dict[str, list[float]]]] = {
             "shorter_better": [-0.1, 2.0, 1.9],  # target 200
             "alp": [-2e-5 / 3, 1 - 4e-5 / 3, 0.99998],  # rate 2 / 3
             "grpo_lead": [-1.0, 1.03598777, 0.96526236],
-            "lc_r1": [0.66666678, 2.33333356, 2.00000033],
+            "lc_r1": [0.0, 2.33333356, 2.00000033],
             "long2short": [0.0, 1.2, 0.8],
             "gr3": [0.0, 0.7518797, 0.66889632],  # the mean of all three is 200
         },
@@ -230,8 +234,10 @@ def test_the_gate_of_grpo_lead_looks_at_the_three_shortest(
 
 def test_a_malformed_answer_sets_no_mark_for_lc_r1() -> None:
     rollouts = Rollouts.build([0] * 3, [100, 400, 800], [1, 1, 1], well_formed=[1, 1, 0])
-    # 2 + 1 - 100/400, 2, and 0 + 1 - 800/400
-    assert rewards_of("lc_r1", {}, rollouts).tolist() == pytest.approx([2.75, 2.0, -1.0], abs=1e-6)
+    # 2 + 1 - 100/400, 2, and 0; in the authors' code 0 + 1 - 800/400
+    assert rewards_of("lc_r1", {}, rollouts).tolist() == pytest.approx([2.75, 2.0, 0.0], abs=1e-6)
+    released = rewards_of("lc_r1", {"variant": "released_code"}, rollouts)
+    assert released.tolist() == pytest.approx([2.75, 2.0, -1.0], abs=1e-6)
 
 
 @pytest.mark.parametrize("name", ["grpo_lead", "gr3"])
@@ -265,9 +271,11 @@ def test_long2short_takes_most_from_one_long_answer_among_short_ones() -> None:
             {"alpha": 1.5},
             r"alpha=1\.5 must be at most 1, so that right stays above wrong; give e\.g\. 0\.1",
         ),
+        ("efficient", {"alpha": 0.6, "scores": {"wrong": 0.5}}, r"alpha=0\.6 must be at most 0\.5"),
         ("shorter_better", {"alpha": -1}, r"alpha=-1\.0 must be 0 or more"),
         ("shorter_better", {"beta": -1}, r"beta=-1\.0 must be 0 or more"),
         ("alp", {"beta": -1e-7}, r"beta=-1e-07 must be 0 or more"),
+        ("alp", {"beta": "1e-7"}, r"beta='1e-7' must be a finite number, not a text.*; give e\.g\. 1e-07"),
         ("alp", {"bta": 1e-7}, r"unknown alp option 'bta'; did you mean 'beta'\?"),
         ("grpo_lead", {"alpha": 2}, r"alpha=2\.0 must be at most 1"),
         ("grpo_lead", {"alpha": -2}, r"alpha=-2\.0 must be 0 or more"),

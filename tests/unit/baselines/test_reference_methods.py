@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from laser_verl.core import Context, Rollouts, build
+from laser_verl.core.advantages.base import build_rule, group_normalised
 from laser_verl.core.groups import Groups
 from tests.unit.baselines.replays import Case, Replays, close, rewards_of, rollouts_of
 
@@ -73,9 +74,14 @@ def thinkless(case: Case) -> None:
 
 @GOLDEN.of("dler/da-dler")
 def da_dler(case: Case) -> None:
-    shaped = build("da_dler").shape(rollouts_of(case["inputs"]))
-    close(case, shaped.target_length, case["expected"]["limits"])
-    close(case, shaped.reward, case["expected"]["rewards"])
+    rollouts, expected = rollouts_of(case["inputs"]), case["expected"]
+    shaped = build("da_dler", {name: case["params"][name] for name in ("limit_easy", "limit_hard")}).shape(rollouts)
+    close(case, shaped.target_length, expected["limits"])
+    close(case, shaped.reward, expected["rewards"])
+    close(case, group_normalised(rollouts, shaped.reward, norm_by_std=False), expected["centred"])
+    # `advantages` of the case divides by the population's std, ours, as verl's whitening does, by the sample's
+    made = build_rule("dler").advantages(rollouts, shaped, shaped.reward)
+    close(case, made.values, expected["advantages_ddof1"])
 
 
 @pytest.mark.parametrize("name", sorted(GOLDEN.replays))
@@ -221,6 +227,7 @@ def test_an_answer_beyond_the_limit_still_makes_a_prompt_easy() -> None:
         ("autothink", {"alpha": 2}, "alpha=2.0 must be 0 to 1"),
         ("autothink", {"gamma": -0.5}, "gamma=-0.5 must be 0 to 1"),
         ("thinkless", {"weight": -0.5}, "weight=-0.5 must be 0 or more"),
+        ("thinkless", {"weight": 3}, "weight=3.0 must be at most 2, or a right answer with a thought is worth less"),
         ("da_dler", {"limit_easy": 0}, "limit_easy=0 must be a positive number of tokens"),
         ("da_dler", {"limit_easy": 5000}, "limit_easy=5000 is above limit_hard=4000"),
     ],

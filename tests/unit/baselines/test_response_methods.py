@@ -82,10 +82,12 @@ def cosine(case: Case) -> None:
         "wrong": params["wrong"],
         "exceed": params.get("exceed"),
         "max_length": params.get("L_max", params.get("max_len")),
+        "margin": params.get("margin", 0),
     }
     close(case, rewards_of("cosine", options, rollouts_of(case["inputs"])), case["expected"]["rewards"])
     if "exceed" in params:
-        close(case, rewards_of("cosine", {}, rollouts_of(case["inputs"])), case["expected"]["rewards"])
+        # 14336 tokens and the rest of the values are the defaults; the margin is the code's own
+        close(case, rewards_of("cosine", {"margin": 16}, rollouts_of(case["inputs"])), case["expected"]["rewards"])
 
 
 @GOLDEN.of("siri/schedules", "siri/three-cycles")
@@ -131,7 +133,8 @@ BUDGETED = ("l1_exact", "l1_max")
         ("dapo_overlong", {"weight": 0.5}, 30000, 0.5, -1.5),
         ("cosine", {}, 0, 2.0, -10.0),
         ("cosine", {}, 7168, 1.5, -5.0),  # half of 14336: the middle of either pair
-        ("cosine", {}, 14320, -10.0, -10.0),
+        ("cosine", {}, 14336, -10.0, -10.0),
+        ("cosine", {"margin": 16}, 14320, -10.0, -10.0),
         ("hbpo", {}, 1000, 3.71, 0.0),  # 4 * cos(0.3835) = 3.7088
         ("hbpo", {}, 4097, 0.0, 0.0),
         ("siri", {}, 16384, 1.0, 0.0),
@@ -185,7 +188,7 @@ def test_the_instructions_name_the_budget() -> None:
     [
         # 512 - 256 tokens of buffer before 512; the published lengths where none is known
         ("dapo_overlong", {"buffer": 256}, [384, 512, 18432], [1.0, 1.0, 1.0], [0.5, 0.0, 0.0]),
-        ("cosine", {"margin": 0}, [256, 512, 14335], [1.99921, 1.99686, 1.0], [1.5, -10.0, -10.0]),
+        ("cosine", {}, [256, 512, 14335], [1.99921, 1.99686, 1.0], [1.5, -10.0, -10.0]),
     ],
 )
 def test_the_longest_response_is_that_of_batch_or_run(
@@ -201,9 +204,9 @@ def test_the_longest_response_is_that_of_batch_or_run(
 
 def test_a_batch_too_short_for_buffer_or_margin_is_refused() -> None:
     rollouts = Rollouts.build([0], [10], [1], max_response_length=16)
-    for name, option in (("dapo_overlong", "buffer=4096"), ("cosine", "margin=16")):
-        with pytest.raises(ValueError, match=rf"{option} must be .*below the longest length, 16 tokens"):
-            build(name).shape(rollouts)
+    for name, option, value in (("dapo_overlong", "buffer", 4096), ("cosine", "margin", 16)):
+        with pytest.raises(ValueError, match=rf"{option}={value} must be .*below the longest length, 16 tokens"):
+            build(name, {option: value}).shape(rollouts)
 
 
 def test_the_overlong_target_is_where_the_penalty_begins() -> None:
