@@ -15,6 +15,9 @@ from laser_verl.core.checks import positive_int
 BANDS = ("easy", "medium", "hard")
 EASY, MEDIUM, HARD = range(3)
 
+# of a response whose method has no bands, in a batch where another's has
+NO_BAND = -1
+
 Rounding = Literal["ceil", "floor"]
 
 

@@ -41,7 +41,8 @@ class Shaped:
     Attributes:
         task_reward: C, [B].
         length_reward: lambda * S, [B]; the sum, where a method has several length terms.
-        band: `EASY`, `MEDIUM` or `HARD` of the response's group, [B]; None if the method has no bands.
+        band: `EASY`, `MEDIUM` or `HARD` of the response's group, [B]; None if the method has no bands, `NO_BAND` (-1)
+            for a response of a mixture whose own method has none.
         target_length: Tokens, [B]; None if the method has no targets, NaN for a response without one.
         ramp_frac: How much of the length term is in force, 0 to 1; None if nothing brings it in gradually.
     """
@@ -94,6 +95,16 @@ class Method(Protocol):
     def instruction(self) -> str | None:
         """Sentence with `{budget}` that every prompt gets; None leaves the prompts alone."""
 
+    @property
+    def scaled_by(self) -> str | None:
+        """Option that multiplies the length term and does nothing else; None where there is none."""
+
+    def scale_in_force(self) -> float | None:
+        """Return the number that the option `scaled_by` stands for."""
+
+    def target_text(self) -> str | None:
+        """Return the target lengths in words; None without any."""
+
     def part_of(self, data_source: str | None) -> Method:
         """Return the method that shapes a data source's responses; ValueError where there is none."""
 
@@ -142,6 +153,9 @@ class MethodBase:
     instruction: ClassVar[str | None] = None
     """Sentence with `{budget}` that every prompt gets; None leaves the prompts alone."""
 
+    scaled_by: ClassVar[str | None] = None
+    """Option that multiplies the length term and does nothing else: twice the option, twice the length term."""
+
     context: Context = field(default_factory=Context, repr=False)
     scores: Scores = field(default_factory=Scores)
     ramp: tuple[int, int] | None = None
@@ -159,6 +173,14 @@ class MethodBase:
     def required_columns(self) -> tuple[str, ...]:
         """Columns that every response must bring."""
         return self.columns
+
+    def scale_in_force(self) -> float | None:
+        """Return the number that the option `scaled_by` stands for; None without such an option."""
+        return None if self.scaled_by is None else float(getattr(self, self.scaled_by))
+
+    def target_text(self) -> str | None:
+        """Have no target lengths to name."""
+        return None
 
     def part_of(self, data_source: str | None) -> Method:
         """Return the method that shapes a data source's responses: this one; ValueError where there is none."""

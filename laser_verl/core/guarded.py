@@ -6,13 +6,16 @@ Shape letters: B responses, G groups.
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
 import numpy as np
 
-from laser_verl.core.bands import BANDS
+from laser_verl.core.bands import BANDS, NO_BAND
 from laser_verl.core.framework import Method, Shaped
 from laser_verl.core.rollouts import Rollouts
+
+_LARGEST_REWARD = float(np.finfo(np.float32).max)
 
 
 def shape(method: Method, rollouts: Rollouts, names: Callable[[], Sequence[str]] | None = None) -> Shaped:
@@ -37,6 +40,26 @@ def shape(method: Method, rollouts: Rollouts, names: Callable[[], Sequence[str]]
         raise RuntimeError(f"laser_verl: method {method.name} {_explain(method, rollouts, called, error)}") from error
 
 
+@contextmanager
+def naming(method: Method, call: str) -> Iterator[None]:
+    """Name a method and its call in whatever goes wrong there.
+
+    Args:
+        method: Any method, a user's own too.
+        call: What is called, e.g. "state_dict".
+
+    Yields:
+        Nothing.
+
+    Raises:
+        ValueError: It raised; the cause is its own error.
+    """
+    try:
+        yield
+    except Exception as error:  # a user's method may raise anything
+        raise ValueError(f"laser_verl: method {method.name}, {call}: {_text(error)}") from error
+
+
 def checked(shaped: object, size: int) -> Shaped:
     """Check what a method returned.
 
@@ -48,24 +71,38 @@ def checked(shaped: object, size: int) -> Shaped:
         The same value.
 
     Raises:
-        ValueError: It is no `Shaped`, or one of its arrays is not [B], or holds what is no finite number.
+        ValueError: It is no `Shaped`, or one of its arrays is not [B], or holds what is no finite number, or a reward
+            is beyond a float32.
     """
     if not isinstance(shaped, Shaped):
         raise ValueError(f"shape returned a {type(shaped).__name__}; return a Shaped(task_reward, length_reward)")
     _check_array("task_reward", shaped.task_reward, size)
     _check_array("length_reward", shaped.length_reward, size)
+    _check_sum(shaped)
     if shaped.target_length is not None:
         _check_array("target_length", shaped.target_length, size, may_miss=True)
     if shaped.band is not None:
         _check_array("band", shaped.band, size)
-        if not np.isin(shaped.band, range(len(BANDS))).all():
-            raise ValueError("band holds another number than EASY, MEDIUM and HARD; take it from band_of")
+        if not np.isin(shaped.band, [*range(len(BANDS)), NO_BAND]).all():
+            raise ValueError("band holds another number than EASY, MEDIUM, HARD and NO_BAND; take it from band_of")
     return shaped
 
 
 def _attempt(method: Method, rollouts: Rollouts) -> Shaped:
     method.observe(rollouts)
     return checked(method.shape(rollouts), rollouts.size)
+
+
+def _check_sum(shaped: Shaped) -> None:
+    with np.errstate(over="ignore"):
+        reward = shaped.reward
+    is_beyond = np.abs(reward) > _LARGEST_REWARD
+    if is_beyond.any():
+        row = int(np.argmax(is_beyond))
+        raise ValueError(
+            f"task_reward[{row}] + length_reward[{row}]={reward[row]} must be at most {_LARGEST_REWARD:.2g} in size, "
+            "the largest number of the float32 that verl trains on; mend the method"
+        )
 
 
 def _check_array(name: str, values: object, size: int, may_miss: bool = False) -> None:
@@ -84,8 +121,14 @@ def _check_array(name: str, values: object, size: int, may_miss: bool = False) -
 def _explain(method: Method, rollouts: Rollouts, names: Sequence[str], error: Exception) -> str:
     for group in range(rollouts.num_groups):
         try:
-            # a copy: the search leaves the method as it is
-            _attempt(copy.deepcopy(method), rollouts.select(rollouts.group == group))
+            # the search leaves the method as it is
+            own = copy.deepcopy(method)
+        except Exception:
+            return (
+                f"fails on the batch, of which group cannot be told, since the method cannot be copied: {_text(error)}"
+            )
+        try:
+            _attempt(own, rollouts.select(rollouts.group == group))
         except Exception as alone:
             # another kind of error comes from looking at the group without the rest of its batch
             if type(alone) is type(error):

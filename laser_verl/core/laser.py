@@ -44,6 +44,8 @@ class Laser(MethodBase):
         alpha: Bonus, 0 or more.
     """
 
+    scaled_by: ClassVar[str | None] = "alpha"
+
     target_length: int
     alpha: float = 0.5
 
@@ -68,6 +70,10 @@ class Laser(MethodBase):
             length_reward=np.where(rollouts.solved & (rollouts.length <= self.target_length), self.alpha, 0.0),
             target_length=np.full(rollouts.size, float(self.target_length)),
         )
+
+    def target_text(self) -> str:
+        """Name the target length."""
+        return f"{self.target_length} tokens"
 
     def metrics(self) -> dict[str, float]:
         """Name the target length."""
@@ -107,6 +113,7 @@ class LaserD(MethodBase):
     """
 
     presets: ClassVar[Mapping[str, Mapping[str, object]]] = {"released_code": {"rounding": "floor"}}
+    scaled_by: ClassVar[str | None] = "alpha"
 
     alpha: float = 0.5
     target_lengths: Mapping[str, int] | None = None
@@ -181,6 +188,12 @@ class LaserD(MethodBase):
     def targets(self) -> dict[str, int]:
         """Target length in tokens of each band, as it stands."""
         return dict(zip(BANDS, self._target_array().tolist(), strict=True))
+
+    def target_text(self) -> str:
+        """Name the fixed target of each band, or the bounds within which they follow the training."""
+        if self._adaptive:
+            return f"adaptive per difficulty band, {self._adaptive.grid[0]} to {self._adaptive.grid[-1]} tokens"
+        return ", ".join(f"{band} {tokens}" for band, tokens in self.targets.items()) + " tokens"
 
     def _target_array(self) -> Ints:
         return self._adaptive.target_array if self._adaptive else self._fixed

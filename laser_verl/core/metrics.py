@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import ArrayLike
 
-from laser_verl.core.bands import BANDS
+from laser_verl.core.bands import BANDS, NO_BAND
 from laser_verl.core.checks import Bools, Floats
 from laser_verl.core.framework import Shaped
 from laser_verl.core.rollouts import Rollouts
@@ -77,6 +77,7 @@ def source_metrics(rollouts: Rollouts, shaped: Shaped, group_size: int | None = 
         part = Shaped(
             task_reward=shaped.task_reward[mask],
             length_reward=shaped.length_reward[mask],
+            band=None if shaped.band is None else shaped.band[mask],
             target_length=None if shaped.target_length is None else shaped.target_length[mask],
         )
         of_source = step_metrics(rollouts.select(mask), part, group_size)
@@ -85,8 +86,11 @@ def source_metrics(rollouts: Rollouts, shaped: Shaped, group_size: int | None = 
 
 
 def _band_metrics(rollouts: Rollouts, band: np.ndarray) -> dict[str, np.floating]:
-    first = np.unique(rollouts.group, return_index=True)[1]
-    metrics = {f"laser/band_frac/{name}": (band[first] == index).mean() for index, name in enumerate(BANDS)}
+    of_group = band[np.unique(rollouts.group, return_index=True)[1]]
+    of_group = of_group[of_group != NO_BAND]
+    if not of_group.size:
+        return {}
+    metrics = {f"laser/band_frac/{name}": (of_group == index).mean() for index, name in enumerate(BANDS)}
     for index, name in enumerate(BANDS):
         inside = band == index
         if inside.any():

@@ -15,6 +15,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from laser_verl.core.bands import NO_BAND
 from laser_verl.core.checks import Bools, first_rows, unknown
 from laser_verl.core.framework import STATE_VERSION, Method, MethodBase, Need, Scores, Shaped, check_state_method
 from laser_verl.core.guarded import checked
@@ -38,8 +39,8 @@ class Mixed(MethodBase):
     `per_data_source={math: {method: laser, target_length: 4096}, chat: none}` pays a solved response to a math prompt
     1.5 within 4096 tokens and 1 beyond, a right response to a chat prompt 1 at any length.
 
-    It needs what its methods need. Their metrics carry the name of the source: `laser/math/target_length/all`. Where
-    only some of them have bands, the batch has none. A data source of validation alone needs no method.
+    It needs what its methods need. Their metrics carry the name of the source: `laser/math/target_length/all`. Each
+    prompt's rollouts follow the limit of its own method. A data source of validation alone needs no method.
 
     Attributes:
         per_data_source: Method of each data source: its name, or a mapping of `method` and its options. The key
@@ -184,7 +185,7 @@ class Mixed(MethodBase):
             rollouts: Whole groups, with the column `data_source`.
 
         Returns:
-            The rewards; bands only if all responses have one, and of several ramps the mean.
+            The rewards; bands are `NO_BAND` where a response's method has none, and of several ramps the mean.
         """
         parts: list[tuple[Bools, Shaped]] = []
         for source, mask in self.split(rollouts).items():
@@ -198,7 +199,7 @@ class Mixed(MethodBase):
         return Shaped(
             task_reward=_joined(size, [(mask, shaped.task_reward) for mask, shaped in parts], 0.0),
             length_reward=_joined(size, [(mask, shaped.length_reward) for mask, shaped in parts], 0.0),
-            band=_joined(size, bands, np.int8(0)) if bands and len(bands) == len(parts) else None,
+            band=_joined(size, bands, np.int8(NO_BAND)) if bands else None,
             target_length=_joined(size, targets, np.nan) if targets else None,
             ramp_frac=float(np.mean(ramps)) if ramps else None,
         )
@@ -249,6 +250,12 @@ class Mixed(MethodBase):
             kind = "" if isinstance(error, ValueError) else f"{type(error).__name__}: "
             where = f"per_data_source.{source}, method {self.parts[source].name}"
             raise ValueError(f"{where}: {kind}{error}") from error
+
+
+def limits_rollouts(method: Method) -> bool:
+    """Whether a method, or one of a mixture's, has limits for rollouts, be it from a later step on only."""
+    parts = method.parts.values() if isinstance(method, Mixed) else (method,)
+    return any(type(part).rollout_limit is not MethodBase.rollout_limit for part in parts)
 
 
 def _saved_sources(text: object) -> list[str]:

@@ -24,6 +24,13 @@ _PLAIN: dict[Any, tuple[Any, str]] = {
     str: (str, "a text"),
 }
 
+# What a list holds, and an example of one.
+_LISTS: dict[Any, tuple[str, list[Any]]] = {
+    int: ("whole numbers", [100, 200]),
+    float: ("numbers", [100, 200]),
+    str: ("texts", ["a", "b"]),
+}
+
 
 @dataclass(frozen=True)
 class Scores:
@@ -127,7 +134,8 @@ def checked_option(name: str, value: Any, hint: Any, default: Any = None) -> Any
     Args:
         name: Option.
         value: What the user gave.
-        hint: int, float, str, bool, Literal, `Scores`, Mapping, a tuple of ints or of floats, or one of these or None.
+        hint: int, float, str, bool, Literal, `Scores`, Mapping, a tuple or list of ints, floats or texts, or one of
+            these or None; `int | float` is float.
         default: The field's default, from which scores left out are taken, and examples.
 
     Returns:
@@ -135,11 +143,12 @@ def checked_option(name: str, value: Any, hint: Any, default: Any = None) -> Any
 
     Raises:
         ValueError: It is of another type.
+        TypeError: The field's type is none that options can have.
     """
     kinds = get_args(hint) if get_origin(hint) in (Union, types.UnionType) else (hint,)
     if value is None and type(None) in kinds:
         return None
-    kind = next(kind for kind in kinds if kind is not type(None))
+    kind = _kind(name, hint, [kind for kind in kinds if kind is not type(None)])
     null = " or null" if type(None) in kinds else ""
     if kind is Scores:
         return Scores.from_mapping(value, name, default)
@@ -147,6 +156,8 @@ def checked_option(name: str, value: Any, hint: Any, default: Any = None) -> Any
         return finite_number(name, value, default if isinstance(default, float) else 0.5)
     if get_origin(kind) is tuple:
         return _checked_list(name, value, get_args(kind), default)
+    if get_origin(kind) is list:
+        return list(_checked_list(name, value, (*get_args(kind), Ellipsis), default))
     if get_origin(kind) is Literal:
         if str(value) in map(str, get_args(kind)) and value not in get_args(kind):
             wanted = ", ".join(map(str, get_args(kind)))
@@ -161,9 +172,26 @@ def checked_option(name: str, value: Any, hint: Any, default: Any = None) -> Any
     return made(value)
 
 
+def _kind(name: str, hint: Any, kinds: list[Any]) -> Any:
+    """The one type of an option that is not None; TypeError for what no user could write."""
+    if set(kinds) == {int, float}:
+        return float
+    kind = kinds[0]
+    is_plain = kind in (*_PLAIN, float, Scores)
+    is_mapping = kind in (Mapping, dict) or get_origin(kind) in (Mapping, dict)
+    is_list = get_origin(kind) in (tuple, list) and set(get_args(kind)) - {Ellipsis} <= {int, float, str}
+    if len(kinds) != 1 or not (is_plain or is_mapping or is_list or get_origin(kind) is Literal):
+        raise TypeError(
+            f"{name} is declared as {hint}, which no option can be; declare int, float, bool, str, Literal, Scores, "
+            "Mapping, a tuple or list of int, float or str, or one of these or None"
+        )
+    return kind
+
+
 def _checked_list(name: str, value: Any, kinds: tuple[Any, ...], default: Any) -> tuple[Any, ...]:
     size = None if kinds[-1] is Ellipsis else len(kinds)
     if not isinstance(value, list | tuple) or not value or (size is not None and len(value) != size):
-        what, example = "numbers" if kinds[0] is float else "whole numbers", list(default or (100, 200))
+        what, example = _LISTS[kinds[0]]
+        example = list(default or example)
         raise ValueError(f"{name}={value!r} must be a list of {size or 'one or more'} {what}; give e.g. {example}")
     return tuple(checked_option(f"{name}[{place}]", item, kinds[0]) for place, item in enumerate(value))

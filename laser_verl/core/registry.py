@@ -18,6 +18,11 @@ from laser_verl.core.options import checked_option, option_texts
 
 ENTRY_POINTS = "laser_verl.methods"
 
+RESERVED = frozenset({"dapo", "gdpo", "naive", "rate_limited", "remote"})
+"""Names of verl's own reward managers, which stand where a method's name would."""
+
+_VERLS = "has the name of a reward manager of verl"
+
 # Options of every method, shown after its own.
 _SHARED = ("scores", "ramp")
 
@@ -64,15 +69,17 @@ _C = TypeVar("_C", bound=type[Any])
 class Registry:
     """Classes by name; their dataclass fields are their options."""
 
-    def __init__(self, kind: str, entry_point_group: str | None = None) -> None:
+    def __init__(self, kind: str, entry_point_group: str | None = None, reserved: Iterable[str] = ()) -> None:
         """Start empty.
 
         Args:
             kind: What messages call an entry, e.g. "method".
             entry_point_group: Group of entry points by which other packages add names; None for none.
+            reserved: Names that verl gives to reward managers of its own.
         """
         self._kind = kind
         self._group = entry_point_group
+        self._reserved = frozenset(reserved)
         self._entries: dict[str, _Entry] = {}
 
     def register(self, name: str, *, needs: Iterable[Need], formula: str, source: str) -> Callable[[_C], _C]:
@@ -90,6 +97,8 @@ class Registry:
         Raises:
             ValueError: The name is taken.
         """
+        if name in self._reserved:
+            raise ValueError(f"{self._kind} {name!r} {_VERLS}; rename it, e.g. 'my_{name}'")
 
         def add(cls: _C) -> _C:
             assert is_dataclass(cls), f"{cls.__name__} must be a dataclass: its fields are its options"
@@ -104,7 +113,11 @@ class Registry:
 
     def names(self) -> list[str]:
         """Return the names, sorted, those of other packages included; imports none of them."""
-        return sorted({*self._entries, *(point.name for point in self._points())})
+        return sorted({*self._entries, *(point.name for point in self._points())} - self._reserved)
+
+    def left_out(self) -> list[str]:
+        """Say of each name of another package that is verl's own why it is left out."""
+        return [self._clash(point) for point in self._points() if point.name in self._reserved]
 
     def describe(self, name: str) -> MethodInfo:
         """Look an entry up.
@@ -170,8 +183,17 @@ class Registry:
             raise ValueError(unknown(self._kind, name, self.names()))
         return self._entries[name]
 
+    def _origin(self, point: EntryPoint) -> str:
+        return f"{self._kind} {point.name!r} of {point.dist.name if point.dist else 'an unknown package'}"
+
+    def _clash(self, point: EntryPoint) -> str:
+        where = self._origin(point)
+        return f"{where} {_VERLS}, so it is left out; rename it, e.g. 'my_{point.name}'"
+
     def _load(self, point: EntryPoint) -> None:
-        origin = f"{self._kind} {point.name!r} of {point.dist.name if point.dist else 'an unknown package'}"
+        if point.name in self._reserved:
+            raise ValueError(self._clash(point))
+        origin = self._origin(point)
         try:
             point.load()
         except Exception as error:
@@ -188,7 +210,7 @@ class Registry:
         return list(entry_points(group=self._group)) if self._group else []
 
 
-METHODS = Registry("method", ENTRY_POINTS)
+METHODS = Registry("method", ENTRY_POINTS, RESERVED)
 
 register = METHODS.register
 

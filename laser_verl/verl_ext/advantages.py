@@ -7,6 +7,7 @@ Shape letters: rows of verl's batch (padding included), L tokens, R responses, M
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -153,20 +154,35 @@ def gdpo_options(config: Any) -> tuple[list[str], list[float] | None]:
         The names, both if none is given, and the weights, None for equal ones.
 
     Raises:
-        ValueError: an unknown name, or another number of weights than of names.
+        ValueError: an unknown name, or another number of weights than of names, or either is no list.
     """
     asked = config or {}
-    keys = list(asked.get("gdpo_reward_keys") or GDPO_COLUMNS)
+    keys, weights = asked.get("gdpo_reward_keys") or list(GDPO_COLUMNS), asked.get("gdpo_reward_weights")
+    if not _is_list(keys):
+        raise ValueError(
+            f"laser_verl: algorithm.gdpo_reward_keys={keys!r} must be a list of names; give e.g. {list(GDPO_COLUMNS)}"
+        )
+    keys = list(keys)
     for key in keys:
         if key not in GDPO_COLUMNS:
             raise ValueError(f"laser_verl: {unknown('name in algorithm.gdpo_reward_keys', key, GDPO_COLUMNS)}")
-    weights = asked.get("gdpo_reward_weights")
-    if weights is not None and len(weights) != len(keys):
+    if weights is None:
+        return keys, None
+    given = list(weights) if _is_list(weights) else weights
+    if not _is_list(weights) or len(given) != len(keys) or not all(map(_is_weight, given)):
         raise ValueError(
-            f"laser_verl: algorithm.gdpo_reward_weights={list(weights)} must hold one weight for each of "
-            f"{', '.join(keys)}; give e.g. {[1.0] * len(keys)}"
+            f"laser_verl: algorithm.gdpo_reward_weights={given!r} must hold one weight for each of {', '.join(keys)}, "
+            f"a finite number; give e.g. {[1.0] * len(keys)}"
         )
-    return keys, None if weights is None else [float(weight) for weight in weights]
+    return keys, [float(weight) for weight in given]
+
+
+def _is_list(value: Any) -> bool:
+    return isinstance(value, Sequence) and not isinstance(value, str)
+
+
+def _is_weight(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def _by_std(config: Any) -> bool:

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import logging
 
-from omegaconf import DictConfig, open_dict
+from omegaconf import DictConfig, OmegaConf, open_dict
 
 from laser_verl.core.framework import Method
-from laser_verl.verl_ext import limited_rollout, seeded_rollout
+from laser_verl.core.mixed import limits_rollouts
 from laser_verl.verl_ext.settings import Settings
 
 logger = logging.getLogger(__name__)
 
+LIMITED, SEEDED = "laser_limited", "laser_seeded"
+"""Our agent loops, which both keep the limits of a method."""
+
 _STOCK = "single_turn_agent"
+_LOOP = "actor_rollout_ref.rollout.agent.default_agent_loop"
+_ENGINE = "actor_rollout_ref.rollout.name"
 
 
 def choose_agent_loop(config: DictConfig, settings: Settings, method: Method | None = None) -> bool:
@@ -30,24 +35,41 @@ def choose_agent_loop(config: DictConfig, settings: Settings, method: Method | N
         ValueError: rollouts are to be seeded, and the config names an agent loop of its own, or not vLLM.
     """
     agent = config.actor_rollout_ref.rollout.agent
+    has_limits = method is not None and limits_rollouts(method)
     if settings.plugin.seeded_rollout:
         _refuse_unseedable(config)
-        name = seeded_rollout.NAME
-    elif method is None or method.rollout_limit(0) is None:
+        name = SEEDED
+    elif not has_limits:
         return False
-    elif agent.default_agent_loop in (_STOCK, limited_rollout.NAME):
-        name = limited_rollout.NAME
+    elif reason := why_unlimited(config):
+        logger.warning("laser_verl: %s", say_unlimited(settings.method, reason))
+        return False
     else:
-        logger.warning(
-            "laser_verl: %s has a limit per step for rollouts, which the agent loop %s does not know; they run up to "
-            "data.max_response_length",
-            settings.method,
-            agent.default_agent_loop,
-        )
-        return False
+        name = SEEDED if agent.default_agent_loop == SEEDED else LIMITED
     with open_dict(config):
         agent.default_agent_loop = name
-    return method is not None
+    return has_limits
+
+
+def why_unlimited(config: DictConfig) -> str | None:
+    """What in a config keeps rollouts from following a method's limits, with the remedy; None where nothing does.
+
+    TensorRT-LLM's server sets ``max_tokens`` itself, whatever the request says.
+    Source: https://github.com/verl-project/verl/blob/v0.9.1/verl/workers/rollout/trtllm_rollout/trtllm_async_server.py
+    """
+    if (engine := OmegaConf.select(config, _ENGINE)) == "trtllm":
+        return f"{_ENGINE}={engine} sets the length of a request itself; give vllm or sglang to cut them at the limit"
+    if (loop := OmegaConf.select(config, _LOOP)) not in (_STOCK, LIMITED, SEEDED):
+        return f"{_LOOP}={loop} knows no limit; leave it out to cut single-turn rollouts at the limit"
+    return None
+
+
+def say_unlimited(method: str, reason: str) -> str:
+    """The sentence on rollouts that do not follow the limits of a method."""
+    return (
+        f"{method} limits the length of rollouts, which here run up to data.max_response_length and are judged by "
+        f"their length afterwards: {reason}"
+    )
 
 
 def _refuse_unseedable(config: DictConfig) -> None:
@@ -57,7 +79,7 @@ def _refuse_unseedable(config: DictConfig) -> None:
             f"laser_verl: laser.seeded_rollout=true seeds each request, which works with "
             f"actor_rollout_ref.rollout.name=vllm; it is {engine}: leave out laser.seeded_rollout"
         )
-    if agent.default_agent_loop not in (_STOCK, seeded_rollout.NAME):
+    if agent.default_agent_loop not in (_STOCK, SEEDED):
         raise ValueError(
             f"laser_verl: laser.seeded_rollout=true seeds single-turn rollouts, but the run uses "
             f"actor_rollout_ref.rollout.agent.default_agent_loop={agent.default_agent_loop}; leave one of the two out"

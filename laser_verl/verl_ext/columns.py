@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from numbers import Real
 from typing import Any
 
 from laser_verl.core.framework import Method
@@ -11,6 +12,8 @@ from laser_verl.core.framework import Method
 USES_THINKING = "uses_thinking"
 DATA_SOURCE = "data_source"
 PROMPT_KEY = "prompt_key"
+BUDGET = "budget"
+"""Column of the number that a method may have said in each prompt."""
 
 _NOT_OF_THE_DATA = (USES_THINKING, DATA_SOURCE, PROMPT_KEY)
 
@@ -34,28 +37,36 @@ def read_numbers(row: Mapping[str, Any], method: Method, where: str) -> dict[str
     Raises:
         ValueError: its data source has no method, or a column that it needs is missing or no number of 0 or more.
     """
-    part, info = method.part_of(row.get(DATA_SOURCE)), row.get("extra_info") or {}
+    try:
+        part = method.part_of(row.get(DATA_SOURCE))
+    except ValueError as error:
+        raise ValueError(f"laser_verl: the row with {where}: {error}") from error
+    info = row.get("extra_info") or {}
     return {
         name: _number(info.get(name), name, name in part.required_columns, where) if name in part.columns else math.nan
         for name in data_columns(method)
     }
 
 
+def is_missing(value: Any) -> bool:
+    """Whether a row has no value: None, or the NaN that pandas writes for it."""
+    return value is None or (isinstance(value, Real) and value != value)
+
+
+def is_readable(value: Any, is_required: bool) -> bool:
+    """Whether a method can read a row's value: a number of 0 or more, or none where it may be missing."""
+    if is_missing(value):
+        return not is_required
+    return isinstance(value, Real) and not isinstance(value, bool) and 0 <= value < math.inf
+
+
 def _number(value: Any, name: str, is_required: bool, where: str) -> float:
-    if value is None and not is_required:
-        return math.nan
-    try:
-        number = float(value)
-    except (TypeError, ValueError):
-        number = math.nan
-    if math.isnan(number) and not is_required and isinstance(value, float):
-        return math.nan
-    if not 0 <= number < math.inf:
+    if not is_readable(value, is_required):
         raise ValueError(
             f"laser_verl: the row with {where} has extra_info.{name}={value!r:.40}; give every row a number of 0 "
             "or more there"
         )
-    return number
+    return math.nan if is_missing(value) else float(value)
 
 
 def say_budget(row: Mapping[str, Any], prompt_key: str, instruction: str, budget: int | None) -> list[dict[str, Any]]:
@@ -69,11 +80,16 @@ def say_budget(row: Mapping[str, Any], prompt_key: str, instruction: str, budget
 
     Returns:
         The messages: with "Use {budget} tokens." and a budget of 500, the last one, "2 + 3?", becomes
-        "2 + 3? Use 500 tokens.".
+        "2 + 3? Use 500 tokens.". A budget of 500.5 is said as it is, for the method reads it so.
+
+    Raises:
+        ValueError: the row's budget is no number of 0 or more.
     """
-    own = (row.get("extra_info") or {}).get("budget")
-    tokens = budget if own is None or own != own else own
+    info = row.get("extra_info") or {}
+    own = _number(info.get(BUDGET), BUDGET, False, f"data_source={row.get(DATA_SOURCE)!r}, index={info.get('index')!r}")
+    tokens = budget if math.isnan(own) else own
     messages = [dict(message) for message in row[prompt_key]]
     if tokens is not None and messages and isinstance(messages[-1]["content"], str):
-        messages[-1]["content"] = f"{messages[-1]['content']} {instruction.format(budget=int(tokens))}"
+        said = int(tokens) if tokens == int(tokens) else tokens
+        messages[-1]["content"] = f"{messages[-1]['content']} {instruction.format(budget=said)}"
     return messages

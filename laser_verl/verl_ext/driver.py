@@ -24,9 +24,15 @@ from laser_verl.core.rollouts import Rollouts
 from laser_verl.scoring import LAYERS, STATUSES
 from laser_verl.verl_ext.advantages import Batch
 from laser_verl.verl_ext.columns import DATA_SOURCE, PROMPT_KEY, USES_THINKING, data_columns, read_numbers
+from laser_verl.verl_ext.dumps import OWN_COLUMNS
 from laser_verl.verl_ext.layout import Layout, optional_field, place_rewards
+from laser_verl.verl_ext.refusals import (
+    refuse_groups_of_one,
+    refuse_scores_without_threshold,
+    refuse_unknown_thinking,
+)
 from laser_verl.verl_ext.reward_row import ERROR, OWN_SCORE, SCORED_BY, SEVERAL_TURNS
-from laser_verl.verl_ext.settings import Settings
+from laser_verl.verl_ext.settings import Settings, has_function
 
 logger = logging.getLogger(__name__)
 
@@ -43,21 +49,14 @@ class Driver:
         """By verl's key of a response: what it was shaped from in this step, for the rollout dump."""
         self._recorded_step = -1
         self._has_own_scores = (
-            bool((config.reward.get("custom_reward_function") or {}).get("path"))
+            has_function(config)
             or bool(config.reward.reward_model.enable)
             or settings.verification.correct_at is not None
             or bool(settings.verification.read_scorers().functions)
         )
-        if _scores_without_verdict(config) and settings.verification.correct_at is None:
-            raise ValueError(
-                "laser_verl: reward.reward_model.enable=true gives scores, and a length reward has to know which "
-                "responses are correct; say from which score on: +reward.reward_kwargs.correct_at=0.5"
-            )
-        if _scores_without_verdict(config) and USES_THINKING in self.method.columns:
-            raise ValueError(
-                f"laser_verl: {settings.method} has to know which responses think, which a reward model does not say; "
-                "leave out reward.reward_model.enable=true"
-            )
+        refuse_groups_of_one(settings, self.method.needs)
+        refuse_scores_without_threshold(config, settings)
+        refuse_unknown_thinking(config, settings, self.method.columns)
 
     def start_line(self, mode: str) -> str:
         """The line that says what is active."""
@@ -72,6 +71,8 @@ class Driver:
         layout = Layout.of(batch.keys, batch.tags)
         rollouts = self.rollouts(batch, layout, step)
         shaped = guarded.shape(self.method, rollouts, lambda: self._group_names(batch, layout))
+        if self._recorded_step < 0:
+            self.method_state()
         scores = TensorDict({"rm_scores": place_rewards(layout, shaped.reward)}, batch_size=len(batch.keys))
         tq.kv_batch_put(keys=batch.keys, partition_id=batch.partition_id, fields=scores)
         # With several updates a step verl dumps them together.
@@ -94,7 +95,9 @@ class Driver:
         )
         group_size = self.settings.context.group_size
         step = step_metrics(rollouts, batch.shaped, group_size) | source_metrics(rollouts, batch.shaped, group_size)
-        return {**step, **scored, **self.method.metrics(), **batch.metrics}
+        with guarded.naming(self.method, "metrics"):
+            own = dict(self.method.metrics())
+        return {**step, **scored, **own, **batch.metrics}
 
     def rollouts(self, batch: KVBatchMeta, layout: Layout, step: int) -> Rollouts:
         """The responses of a batch with the verdicts that the reward workers sent along."""
@@ -187,7 +190,10 @@ class Driver:
             "correct": rollouts.correct,
             **{name: getattr(rollouts, name) for name in ("well_formed", "repetitive", "truncated")},
             "response_length": rollouts.length,
-            **{name: rollouts.columns[name] for name in data_columns(self.method)},
+            **{
+                f"extra_info.{name}" if name in OWN_COLUMNS else name: rollouts.columns[name]
+                for name in data_columns(self.method)
+            },
         }
         if self._has_own_scores and rollouts.task_score is not None:
             columns["task_score"] = rollouts.task_score
@@ -195,10 +201,24 @@ class Driver:
         values = zip(*(map(_or_none, column.tolist()) for column in columns.values()), strict=True)
         return {key: dict(zip(columns, row, strict=True)) for key, row in zip(keys, values, strict=True)}
 
+    def method_state(self) -> dict[str, Any]:
+        """What a checkpoint holds of the method; ValueError names the method where the file could not hold it.
+
+        Called before training too, so that a state which cannot be saved ends the run then.
+        """
+        with guarded.naming(self.method, "state_dict"):
+            state = self.method.state_dict()
+            if not isinstance(state, dict):
+                raise ValueError(
+                    f"it returned a {type(state).__name__}; return a flat dict of numbers, texts and arrays"
+                )
+            state_file.pack(state)
+        return state
+
     def save(self, folder: Path, fingerprint: Mapping[str, Any]) -> None:
         """Write ``laser_state`` into a step's checkpoint folder, before verl's commit file."""
         folder.mkdir(parents=True, exist_ok=True)
-        state = {"fingerprint": self._fingerprint(fingerprint), "method": self.method.state_dict()}
+        state = {"fingerprint": self._fingerprint(fingerprint), "method": self.method_state()}
         state_file.save_state(folder / state_file.NAME, state)
 
     def load(self, folder: Path, fingerprint: Mapping[str, Any]) -> None:
@@ -209,7 +229,8 @@ class Driver:
             return
         state = state_file.load_state(path)
         state_file.compare_fingerprints(state.get("fingerprint", {}), self._fingerprint(fingerprint), path)
-        self.method.load_state_dict(state.get("method", {}))
+        with guarded.naming(self.method, "load_state_dict"):
+            self.method.load_state_dict(state.get("method", {}))
         logger.info("laser_verl: restored %s", path)
 
     def _fingerprint(self, data: Mapping[str, Any]) -> dict[str, Any]:
@@ -246,8 +267,3 @@ def _written_tokens(batch: KVBatchMeta, layout: Layout, has_masks: bool) -> list
     masks = _fetch(batch, "response_mask") if has_masks else None
     tokens = layout.tokens if masks is None else np.array([int(mask.sum()) for mask in masks])
     return np.bincount(layout.response, tokens[layout.rows], len(layout.final)).astype(np.int64).tolist()
-
-
-def _scores_without_verdict(config: DictConfig) -> bool:
-    custom = bool((config.reward.get("custom_reward_function") or {}).get("path"))
-    return bool(config.reward.reward_model.enable) and not custom

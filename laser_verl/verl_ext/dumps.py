@@ -16,6 +16,14 @@ from laser_verl.verl_ext.text import decode_visible
 _FIELDS = ["prompts", "responses", "rm_scores", "extra_fields", "raw_prompt"]
 _OPTIONAL_FIELDS = ["reward_model", "data_source"]
 
+OWN_COLUMNS = frozenset(
+    {
+        *("input", "output", "gts", "score", "uid", "step", "data_source", "prompt_key", "max_response_length"),
+        *("task_reward", "task_score", "correct", "well_formed", "repetitive", "truncated", "response_length"),
+    }
+)
+"""Columns of a dump, verl's and ours, that no column of the data takes the place of."""
+
 # What the reward worker sent along and the driver's record says better.
 _VERDICT = ("acc", "answer_correct", "task_score", OWN_SCORE, *SCORED_BY)
 
@@ -35,8 +43,9 @@ def dump_columns(
     Returns:
         ``input``, ``output``, ``gts``, ``score`` (after shaping) and ``uid`` as verl writes them; ``task_reward``,
         ``correct``, ``well_formed``, ``repetitive``, ``truncated``, ``response_length``, and ``task_score`` where the
-        score is not of our making; ``data_source``, ``prompt_key``, ``max_response_length``; and what a user's reward
-        function returned besides. verl adds ``step``.
+        score is not of our making; ``data_source``, ``prompt_key``, ``max_response_length``; what the method reads of
+        the data, a name that is taken as ``extra_info.<name>``; and what a user's reward function returned besides.
+        verl adds ``step``.
     """
     keys = sorted((batch.keys[row] for row in Layout.of(batch.keys, batch.tags).final), key=_order)
     data = tq.kv_batch_get(keys=keys, partition_id=batch.partition_id, select_fields=[*_FIELDS, *_OPTIONAL_FIELDS])

@@ -7,6 +7,7 @@ answer, loops, length. Its worth beside its siblings is decided on the driver (`
 from __future__ import annotations
 
 import inspect
+import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -21,7 +22,7 @@ from verl.experimental.reward_loop.reward_manager.registry import register as re
 from verl.utils.import_utils import load_extern_object
 
 from laser_verl.core.framework import Method
-from laser_verl.core.registry import method_names
+from laser_verl.core.registry import METHODS, method_names
 from laser_verl.core.rollouts import Rollouts
 from laser_verl.scoring import LAYERS, STATUSES, Scorer
 from laser_verl.scoring.formats import prompt_opens_think, thinks
@@ -45,6 +46,8 @@ from laser_verl.verl_ext.reward_row import (
 )
 from laser_verl.verl_ext.settings import Settings, read_settings, refuse_group_method
 from laser_verl.verl_ext.text import decode_visible
+
+logger = logging.getLogger(__name__)
 
 _PROMPT_TAIL_TOKENS = 16
 
@@ -233,11 +236,24 @@ class LengthRewardManager(RewardManagerBase):
 
 
 def register() -> list[str]:
-    """Register the one manager under the name of every method."""
-    names = list(method_names())
+    """Register the one manager under the name of every method, those that are taken left out."""
+    for reason in METHODS.left_out():
+        logger.error("laser_verl: %s", reason)
+    names = []
     with all_or_nothing(REWARD_MANAGER):
-        for name in names:
+        for name in method_names():
+            taken = REWARD_MANAGER.get(name, LengthRewardManager)
+            if taken is not LengthRewardManager:
+                logger.error(
+                    "laser_verl: the reward manager %r is already %s.%s, so our method of that name is left out; "
+                    "uninstall or rename the other",
+                    name,
+                    taken.__module__,
+                    taken.__qualname__,
+                )
+                continue
             register_manager(name)(LengthRewardManager)
+            names.append(name)
     return names
 
 

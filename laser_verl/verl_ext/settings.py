@@ -20,6 +20,9 @@ from laser_verl.scoring.tasks import Scorers, read_scorers
 STOCK_MODES = ("sync", "colocate_async", "separate_async")
 """verl's trainer modes that have a counterpart here, ``laser_<mode>``."""
 
+GDPO = "gdpo"
+"""The advantage rule that is verl's own; without our trainer it does what verl has it do."""
+
 _KWARGS = "reward.reward_kwargs"
 
 
@@ -110,6 +113,16 @@ def names_our_manager(config: DictConfig) -> bool:
     return manager.get("source", "register") == "register" and manager.name in method_names()
 
 
+def has_function(config: DictConfig) -> bool:
+    """Whether a user's own function scores."""
+    return bool(OmegaConf.select(config, "reward.custom_reward_function.path"))
+
+
+def has_reward_model_only(config: DictConfig) -> bool:
+    """Whether a reward model's score is taken as it is, with no reward manager asked."""
+    return bool(config.reward.reward_model.enable) and not has_function(config)
+
+
 def read_plugin(config: DictConfig) -> Plugin:
     """The checked keys under ``+laser``.
 
@@ -152,11 +165,12 @@ def read_settings(config: DictConfig) -> Settings:
             max_response_length=int(config.data.max_response_length),
         ),
         trainer_mode=mode,
-        advantage_rule=_advantage_rule(config),
+        advantage_rule=advantage_rule(config),
     )
 
 
-def _advantage_rule(config: DictConfig) -> str | None:
+def advantage_rule(config: DictConfig) -> str | None:
+    """The advantage rule that ``algorithm.adv_estimator`` names; None for an estimator that is not among ours."""
     estimator = OmegaConf.select(config, "algorithm.adv_estimator")
     return str(estimator) if estimator in rule_names() else None
 

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from datasets import Dataset
 from omegaconf import DictConfig, open_dict
 from tensordict import NonTensorData, NonTensorStack, TensorDict
 from transfer_queue import KVBatchMeta
@@ -21,6 +22,7 @@ from verl.trainer.ppo.v1.trainer_separate_async import PPOTrainerSeparateAsync
 from verl.trainer.ppo.v1.trainer_sync import PPOTrainerSync
 from verl.utils.debug import marked_timer
 
+from laser_verl.core.keys import prompt_key
 from laser_verl.core.registry import method_names
 from laser_verl.verl_ext import advantages, seeded_rollout
 from laser_verl.verl_ext.agent_loops import choose_agent_loop
@@ -29,10 +31,15 @@ from laser_verl.verl_ext.compat import all_or_nothing, put_in_place_of
 from laser_verl.verl_ext.driver import Driver, refuse_bad_rows
 from laser_verl.verl_ext.dumps import dump_columns
 from laser_verl.verl_ext.layout import MAX_TOKENS
+from laser_verl.verl_ext.limited_rollout import row_limits
+from laser_verl.verl_ext.refusals import refuse_unread_rule
 from laser_verl.verl_ext.reward_row import ERROR, OWN_SCORE, SCORED_BY, SEVERAL_TURNS
 from laser_verl.verl_ext.settings import names_our_manager, read_plugin, read_settings, refuse_group_method
 
 logger = logging.getLogger(__name__)
+
+# at either end of the data set, for its fingerprint
+_ROWS_SEEN = 100
 
 
 class LaserTrainer(PPOTrainer):
@@ -55,6 +62,7 @@ class LaserTrainer(PPOTrainer):
             config.trainer.v1.trainer_mode = self.mode
             config.laser = {**(config.get("laser") or {}), "shape_on_driver": True}
         self.driver = Driver(read_settings(config), config)
+        self.driver.method_state()
         self._limits_rollouts = choose_agent_loop(config, self.driver.settings, self.driver.method)
         use_budget_prompts(config, self.driver.method)
         logger.info(self.driver.start_line(self.mode))
@@ -72,10 +80,10 @@ class LaserTrainer(PPOTrainer):
         return super()._balance_batch(batch, *args, **kwargs)
 
     def _submit_batch_to_rollout(self, batch: TensorDict) -> int:
-        limit = self.driver.method.rollout_limit(self.global_steps) if self._limits_rollouts else None
-        if limit is not None:
+        if self._limits_rollouts:
             # One value per prompt: verl saves these, and not what stands for all, to go on with after a resume.
-            batch[MAX_TOKENS] = NonTensorStack.from_list([NonTensorData(limit)] * len(batch))
+            limits = row_limits(batch, self.driver.method, self.global_steps)
+            batch[MAX_TOKENS] = NonTensorStack.from_list([NonTensorData(limit) for limit in limits])
         return super()._submit_batch_to_rollout(batch)
 
     def _compute_advantage(self, batch: KVBatchMeta, metrics: dict[str, Any]) -> KVBatchMeta:
@@ -89,7 +97,9 @@ class LaserTrainer(PPOTrainer):
     def _data_fingerprint(self) -> dict[str, Any]:
         files = self.config.data.train_files
         names = [Path(str(name)).name for name in ([files] if isinstance(files, str) else files)]
-        return {"train_files": names, "train_rows": len(self.train_dataset)}
+        seen = {"train_files": names, "train_rows": len(self.train_dataset)}
+        prompts = None if _is_drawn_anew(self.config.data) else _prompts_seen(self.train_dataset, self.config.data)
+        return seen if prompts is None else {**seen, "train_prompts": prompts}
 
     def _save_checkpoint(self) -> None:
         folder = Path(self.config.trainer.default_local_dir) / f"global_step_{self.global_steps}"
@@ -129,6 +139,27 @@ class LaserTrainer(PPOTrainer):
             )
 
 
+def _is_drawn_anew(data: DictConfig) -> bool:
+    """Whether verl takes other rows of the files in every run, a resumed one too."""
+    return (data.get("train_max_samples") or -1) > 0 and bool(data.get("shuffle")) and data.get("seed") is None
+
+
+def _prompts_seen(dataset: Any, data: DictConfig) -> str | None:
+    """One key for the first and last rows of verl's data set; None for one that keeps its rows another way."""
+    frame = getattr(dataset, "dataframe", None)
+    if not isinstance(frame, Dataset) or data.prompt_key not in frame.column_names:
+        return None
+    # the other columns may hold images
+    names = [name for name in ("data_source", data.prompt_key, "reward_model") if name in frame.column_names]
+    every = range(len(frame))
+    rows = frame.select_columns(names)[sorted({*every[:_ROWS_SEEN], *every[-_ROWS_SEEN:]})]
+    prompts = rows[data.prompt_key]
+    nothing = [None] * len(prompts)
+    golds = [(row or {}).get("ground_truth") for row in rows.get("reward_model", nothing)]
+    keys = [prompt_key(*row) for row in zip(rows.get("data_source", nothing), prompts, golds, strict=True)]
+    return prompt_key(None, keys, None)
+
+
 class LaserSync(LaserTrainer, PPOTrainerSync):
     """verl's ``sync`` mode with whole groups shaped."""
 
@@ -155,6 +186,7 @@ def choose_trainer(ours: type[LaserTrainer]) -> Callable[[DictConfig, Callable[.
 
     def choose(config: DictConfig, stock: Callable[..., Any]) -> Any:
         if not names_our_manager(config):
+            refuse_unread_rule(config, read_plugin(config))
             return stock(config=config)
         if read_plugin(config).auto_mode:
             return ours(config=config)

@@ -58,6 +58,12 @@ def test_a_data_source_without_a_method(with_method: object) -> None:
     assert with_method("mixed", f"{parts}={{tiny_world/easy:kimi,default:none}}").mistakes == []
 
 
+def test_a_source_with_a_slash_is_written_in_braces(with_method: object) -> None:
+    slash = f"+{KWARGS}.per_data_source.tiny_world/easy=kimi"
+    told = message(with_method("mixed", slash), slash)
+    assert told.endswith(f"write '+{KWARGS}.per_data_source={{tiny_world/easy: kimi}}'")
+
+
 def test_a_wrong_option_of_one_source_is_named_in_full(with_method: object) -> None:
     options = "{tiny_world/easy:{method:laser_d,lower_bound:0},default:none}"
     [mistake] = with_method("mixed", f"+{KWARGS}.per_data_source={options}").mistakes
@@ -94,6 +100,10 @@ def test_a_rule_needs_our_trainer(with_method: object) -> None:
     [
         ("gdpo_reward_keys=[task_reward,lenght_reward]", "did you mean 'length_reward'?"),
         ("gdpo_reward_weights=[1.0]", "must hold one weight for each of task_reward, length_reward"),
+        ("gdpo_reward_weights=0.5", "gdpo_reward_weights=0.5 must hold one weight for each"),
+        ("gdpo_reward_weights=[a,b]", "gdpo_reward_weights=['a', 'b'] must hold one weight for each"),
+        ("gdpo_reward_weights=[1.0,nan]", "a finite number; give e.g. [1.0, 1.0]"),
+        ("gdpo_reward_keys=task_reward", "gdpo_reward_keys='task_reward' must be a list of names"),
     ],
 )
 def test_wrong_columns_of_gdpo(with_method: object, option: str, told: str) -> None:
@@ -125,5 +135,7 @@ def test_where_the_size_of_the_length_term_does_nothing(with_method: object) -> 
 def test_overlapping_stages_and_a_bad_ramp(with_method: object) -> None:
     stages = with_method("thinkprune", f"+{KWARGS}.stages=[128,64]", f"+{KWARGS}.starts=[0,0]")
     assert "so that none overlaps the next" in message(stages, f"{KWARGS}.starts")
+    alone = with_method("thinkprune", f"+{KWARGS}.stages=[128,64]")
+    assert "first step of each of the 2 stages" in message(alone, f"{KWARGS}.starts")
     ramp = with_method("kimi", f"+{KWARGS}.ramp=[100,50]")
     assert "the first before the last" in message(ramp, f"{KWARGS}.ramp")

@@ -91,6 +91,13 @@ def test_filter_by_a_reward_model(config: DictConfig) -> None:
     assert "enable_resource_pool=true" in message(report, f"{FILTER}.enable")
 
 
+def test_seeds_need_the_loop_that_sends_them(config: DictConfig) -> None:
+    seeded, key = "laser.seeded_rollout=true", "laser.seeded_rollout"
+    assert method_report(config, seeded).ok
+    limited = method_report(config, seeded, f"{ROLLOUT}.agent.default_agent_loop=laser_limited")
+    assert "default_agent_loop=laser_limited; leave one of the two out" in message(limited, key)
+
+
 @pytest.mark.parametrize("engine", ["sglang", "trtllm"])
 def test_seeds_need_vllm(good: list[str], engine: str) -> None:
     report = check([*good, "+laser.seeded_rollout=true", f"{ROLLOUT}.name={engine}"])
@@ -185,3 +192,5 @@ def test_several_thoughts_of_a_multi_turn_response(good: list[str], config: Dict
     assert has_note(method_report(config, turns), turns, "+reward.reward_kwargs.thinking=boxed")
     assert not has_note(method_report(config, turns, f"{KWARGS}.thinking=boxed"), "think blocks")
     assert not has_note(method_report(config), "think blocks")
+    for single in ("single_turn_agent", "laser_seeded", "laser_limited"):
+        assert not has_note(method_report(config, f"{ROLLOUT}.agent.default_agent_loop={single}"), "think blocks")

@@ -46,7 +46,7 @@ def test_a_column_is_read_as_a_number() -> None:
     assert read(L1, budget=24) == {"budget": 24.0}
 
 
-@pytest.mark.parametrize("value", [None, -1, "many", math.nan, math.inf])
+@pytest.mark.parametrize("value", [None, -1, "many", "2000", True, math.nan, math.inf])
 def test_a_row_without_its_required_column_is_named(value: Any) -> None:
     with pytest.raises(ValueError, match=r"index=17 has extra_info\.budget=.*give every row a number of 0 or more"):
         read(L1, budget=value)
@@ -55,6 +55,12 @@ def test_a_row_without_its_required_column_is_named(value: Any) -> None:
 @pytest.mark.parametrize("value", [None, math.nan])
 def test_a_column_that_an_option_replaces_may_lack(value: Any) -> None:
     assert math.isnan(read(build("l1_max", {"budget": 50}), budget=value)["budget"])
+
+
+def test_a_row_whose_source_has_no_method_is_named() -> None:
+    mixed = build("mixed", {"per_data_source": {"chat": "none"}})
+    with pytest.raises(ValueError, match=r"^laser_verl: the row with index=17: unknown data_source 'sums'; .*default"):
+        read(mixed)
 
 
 def test_the_columns_of_a_source_are_those_of_its_method() -> None:
@@ -124,6 +130,25 @@ def test_the_budget_is_said_at_the_end_of_the_prompt() -> None:
     assert say_budget({"prompt": messages}, "prompt", "{budget} tokens.", 100)[-1]["content"] == "2 + 3? 100 tokens."
     assert say_budget({"prompt": messages, "extra_info": None}, "prompt", "Use {budget} tokens.", None) == messages
     assert messages[-1]["content"] == "2 + 3?"
+
+
+@pytest.mark.parametrize(("budget", "said"), [(2000.0, "2000"), (2000.5, "2000.5"), (0, "0"), (1e7, "10000000")])
+def test_the_prompt_says_the_budget_that_the_reward_reads(budget: float, said: str) -> None:
+    given = {"prompt": [{"role": "user", "content": "2 + 3?"}], "extra_info": {"budget": budget}}
+    assert say_budget(given, "prompt", "{budget} tokens.", None)[-1]["content"] == f"2 + 3? {said} tokens."
+    assert read(L1, budget=budget)["budget"] == float(said)
+
+
+@pytest.mark.parametrize("budget", ["2k", "2000", -1, math.inf, True])
+def test_a_budget_that_cannot_be_said_names_its_row(tmp_path: Path, budget: Any) -> None:
+    row_of_data = {"data_source": "sums", "prompt": [{"role": "user", "content": "2 + 3?"}]}
+    path = tiny_world.write_parquet(
+        [{**row_of_data, "extra_info": {"index": 17, "budget": budget}}], tmp_path / "train.parquet"
+    )
+    run = OmegaConf.create({"data": {"prompt_key": "prompt", "cache_dir": str(tmp_path / "cache")}})
+    assert use_budget_prompts(run, build("l1_max", {"budget": 50}))
+    with pytest.raises(ValueError, match=r"data_source='sums', index=17 has extra_info\.budget="):
+        BudgetDataset([str(path)], TOKENIZER, run.data)
 
 
 def test_verl_reads_its_data_through_ours(tmp_path: Path) -> None:

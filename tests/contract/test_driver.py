@@ -90,9 +90,18 @@ def test_state_of_another_data_set_is_refused_with_a_remedy(tmp_path: Path) -> N
         driver().load(tmp_path, {"train_rows": 50})
 
 
+def test_a_state_from_before_prompts_were_compared_still_loads(tmp_path: Path) -> None:
+    driver().save(tmp_path, {"train_rows": 48})
+    driver().load(tmp_path, {"train_rows": 48, "train_prompts": "0f"})
+    driver().save(tmp_path, {"train_rows": 48, "train_prompts": "0f"})
+    with pytest.raises(ValueError, match="train_prompts was '0f', is '1e'"):
+        driver().load(tmp_path, {"train_rows": 48, "train_prompts": "1e"})
+
+
 def test_state_of_other_bounds_is_refused(tmp_path: Path) -> None:
     driver().save(tmp_path, {})
-    with pytest.raises(ValueError, match="interval is 4 in the saved state and 8 in this run"):
+    told = "laser_verl: method laser_d, load_state_dict: .*interval is 4 in the saved state and 8 in this run"
+    with pytest.raises(ValueError, match=told):
         driver(interval=8).load(tmp_path, {})
 
 
@@ -108,6 +117,23 @@ def test_a_checkpoint_without_our_state_starts_afresh_and_says_so(
 ) -> None:
     driver().load(tmp_path, {})
     assert "start afresh" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("state", "told"),
+    [
+        ({"a/b": 1}, "state key 'a/b' must be a text without a slash"),
+        ({"seen": np.int64(1)}, r"state entry seen=np\.int64\(1\) must be a numpy array or what JSON carries"),
+        (None, "it returned a NoneType; return a flat dict"),
+    ],
+)
+def test_a_state_that_cannot_be_saved_names_its_method(tmp_path: Path, state: Any, told: str) -> None:
+    ours = driver()
+    ours.method.state_dict = lambda: state  # type: ignore[method-assign]
+    for call in (ours.method_state, lambda: ours.save(tmp_path / "step", {})):
+        with pytest.raises(ValueError, match=f"laser_verl: method laser_d, state_dict: {told}"):
+            call()
+    assert list(tmp_path.glob("step/*")) == []
 
 
 def fill_the_disk(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -268,6 +268,35 @@ def test_columns_and_prompt_keys_reach_the_method(monkeypatch: pytest.MonkeyPatc
         driver(method="l1_max").rollouts(batch, layout, step=1)
 
 
+def test_a_column_with_a_name_of_the_dump_stands_beside_it(shaped: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    ours = driver(method="lapo")
+    monkeypatch.setattr(type(ours.method), "columns", ("budget", "correct", "score"))
+    extra = [{"budget": 24, "correct": 5, "score": 6}] * 2
+    dump = shaped(ours, KEYS, TAGS, **two_responses(extra_info=extra))
+    assert dump["correct"] == [True, False]
+    assert dump["score"] != [6.0, 6.0]
+    assert (dump["budget"], dump["extra_info.correct"], dump["extra_info.score"]) == ([24.0] * 2, [5.0] * 2, [6.0] * 2)
+
+
+def test_a_state_that_spoils_with_the_first_batch_ends_the_run_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "tq", Queue(KEYS, **two_responses()))
+    ours = driver()
+    ours.method_state()
+    monkeypatch.setattr(ours.method, "state_dict", lambda: {"sums/easy": 1})
+    with pytest.raises(ValueError, match="method laser_d, state_dict: state key 'sums/easy' must be a text without"):
+        ours.shape(KVBatchMeta(partition_id="train", keys=KEYS, tags=TAGS), step=1)
+
+
+def test_an_error_in_a_methods_metrics_names_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    ours = driver()
+    monkeypatch.setattr(ours.method, "metrics", lambda: {}["easy"])
+    with pytest.raises(ValueError, match="laser_verl: method laser_d, metrics: KeyError: 'easy'"):
+        metrics_of(ours, verdict(True, 1.0))
+    monkeypatch.setattr(ours.method, "metrics", lambda: None)
+    with pytest.raises(ValueError, match="laser_verl: method laser_d, metrics: TypeError"):
+        metrics_of(ours, verdict(True, 1.0))
+
+
 def test_an_error_of_a_method_names_the_prompt_that_breaks_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "tq", Queue(KEYS, **two_responses()))
     ours = driver()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from pathlib import Path
 
 import pytest
 
@@ -51,6 +52,41 @@ def test_a_registry_is_left_as_it_was_when_adding_fails() -> None:
     with pytest.raises(ValueError, match="no"):
         add_two()
     assert registry == {"sync": 1}
+
+
+def test_names_of_verls_reward_managers_are_reserved() -> None:
+    from verl.experimental.reward_loop.reward_manager.registry import REWARD_MANAGER
+
+    from laser_verl.core.registry import RESERVED
+
+    assert {name for name, cls in REWARD_MANAGER.items() if cls.__module__.startswith("verl.")} == RESERVED
+
+
+def test_a_name_that_is_taken_is_left_out_and_the_others_are_registered(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    from laser_verl.verl_ext import reward_manager
+
+    info = tmp_path / "users_methods-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: users-methods\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[laser_verl.methods]\ndapo = users\nusers_own = users\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    registry = {"dapo": str, "kimi": int}
+    monkeypatch.setattr(reward_manager, "REWARD_MANAGER", registry)
+    monkeypatch.setattr(reward_manager, "register_manager", lambda name: lambda cls: registry.__setitem__(name, cls))
+    added = reward_manager.register()
+    assert set(added) == set(method_names()) - {"kimi"}
+    assert "users_own" in added
+    assert (registry["dapo"], registry["kimi"]) == (str, int)
+    assert registry["laser_d"] is reward_manager.LengthRewardManager
+    first, second = [record.getMessage() for record in caplog.records if record.levelname == "ERROR"]
+    assert "method 'dapo' of users-methods has the name of a reward manager of verl" in first
+    assert "rename it" in first
+    assert second == (
+        "laser_verl: the reward manager 'kimi' is already builtins.int, so our method of that name is left out; "
+        "uninstall or rename the other"
+    )
 
 
 def test_reward_manager_class_travels_to_workers() -> None:

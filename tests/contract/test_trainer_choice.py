@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pytest
 from omegaconf import DictConfig, OmegaConf
 
+from laser_verl.core import MethodBase, Need, register
+from laser_verl.core.registry import METHODS
 from laser_verl.verl_ext.trainer_modes import TRAINERS, LaserSync, choose_trainer
 
 
@@ -94,6 +98,22 @@ def test_seeded_rollout_refuses_an_engine_without_seeds_per_request() -> None:
 def test_a_mode_of_ours_needs_a_manager_of_ours(trainer: type) -> None:
     with pytest.raises(ValueError, match=r"laser_.* needs reward\.reward_manager\.name to be one of .*laser, laser_d,"):
         trainer(config("naive"))
+
+
+def test_a_state_that_cannot_be_saved_ends_the_run_in_its_first_second(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(METHODS, "_entries", dict(METHODS._entries))
+
+    @register("unsaved", needs={Need.RESPONSE}, formula="C", source="none")
+    @dataclass(kw_only=True, eq=False)
+    class Unsaved(MethodBase):
+        """A number of numpy in its state."""
+
+        def state_dict(self) -> dict[str, Any]:
+            return {**super().state_dict(), "seen": np.int64(0)}
+
+    told = r"laser_verl: method unsaved, state_dict: state entry seen=np\.int64\(0\) must be"
+    with pytest.raises(ValueError, match=told):
+        LaserSync(config("unsaved"))
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from laser_verl.cli import app
-from laser_verl.core import Rollouts, build, describe, method_names
+from laser_verl.core import Need, Rollouts, build, describe, method_names, register
 from laser_verl.core.registry import METHODS
 
 GOOD = '''
@@ -49,6 +49,7 @@ POINTS = {
     "ep_gone": "ep_module_that_is_not_there",
     "ep_silent": "ep_silent_module",
     "laser": "ep_thief_module",
+    "dapo": "ep_thief_module",
 }
 
 
@@ -80,7 +81,7 @@ def refused(name: str) -> str:
 
 
 def test_all_names_are_listed_and_no_package_is_imported_for_that() -> None:
-    assert POINTS.keys() <= set(method_names())
+    assert POINTS.keys() - {"dapo"} <= set(method_names())
     assert method_names() == sorted(set(method_names()))
     assert not MODULES.keys() & sys.modules.keys()
 
@@ -144,6 +145,19 @@ def test_broken_ones_leave_the_others_alone() -> None:
 def test_a_name_of_ours_stays_ours() -> None:
     assert "2505.15612" in describe("laser").source
     assert "ep_thief_module" not in sys.modules
+
+
+def test_a_name_of_a_reward_manager_of_verl_is_left_out_and_refused() -> None:
+    assert "dapo" not in method_names()
+    told = (
+        "method 'dapo' of users-methods has the name of a reward manager of verl, so it is left out; "
+        "rename it, e.g. 'my_dapo'"
+    )
+    assert refused("dapo") == told
+    assert METHODS.left_out() == [told]
+    assert "ep_thief_module" not in sys.modules
+    with pytest.raises(ValueError, match=r"method 'naive' has the name of a reward manager of verl; rename it, e\.g\."):
+        register("naive", needs={Need.RESPONSE}, formula="C", source="none")(type(build("none")))
 
 
 def test_a_name_that_is_nearly_one_of_a_package_is_suggested() -> None:

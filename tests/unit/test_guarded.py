@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 
 from laser_verl.core import Context, MethodBase, Rollouts, Shaped, build, guarded
+from laser_verl.core.bands import NO_BAND
 
 # Three groups: a has 2 rows, b has 2, c has 1.
 ROLLOUTS = Rollouts.build(["a", "a", "b", "b", "c"], [10, 20, 30, 40, 50], [1, 0, 1, 1, 0])
@@ -27,6 +29,7 @@ class Users(MethodBase):
     rule: Callable[[Rollouts], Any]
     learn: Callable[[Rollouts], None] = lambda rollouts: None
     seen: list[int] = field(default_factory=list)
+    extra: Any = None
 
     name = "users_own"
 
@@ -119,7 +122,12 @@ def test_another_error_of_a_group_without_its_batch_is_not_taken_for_the_cause()
             {"target_length": np.array([np.nan, 1, -np.inf, 1, 1])},
             "'b': target_length[0]=-inf must be a finite number,",
         ),
-        ({"band": np.array([0, 1, 2, 3, 0])}, "'b': band holds another number than EASY, MEDIUM and HARD"),
+        ({"band": np.array([0, 1, 2, 3, 0])}, "'b': band holds another number than EASY, MEDIUM, HARD and NO_BAND"),
+        (
+            {"length_reward": np.array([0, 0, 3e38, 0, 0]), "task_reward": np.array([0, 0, 1e38, 0, 0])},
+            "'b': task_reward[0] + length_reward[0]=4e+38 must be at most 3.4e+38 in size, the largest number of the",
+        ),
+        ({"task_reward": np.array([0, 0, 0, -1e39, 0])}, "'b': task_reward[1] + length_reward[1]=-1e+39 must be at"),
         ({"task_reward": np.array(["1.0"] * 5)}, "'a': task_reward is an array of <U3; return a numpy array with"),
         ({"length_reward": np.array([True] * 5)}, "'a': length_reward is an array of bool"),
     ],
@@ -155,8 +163,37 @@ def test_what_is_no_answer_is_refused(returned: Any, told: str) -> None:
 
 def test_whole_numbers_and_targets_that_are_missing_are_fine() -> None:
     target = np.array([np.nan, 4.0])
-    shaped = Shaped(np.array([1, 0]), np.zeros(2), band=np.array([0, 2]), target_length=target)
+    for band in ([0, 2], [NO_BAND, 1]):
+        shaped = Shaped(np.array([1, 0]), np.zeros(2), band=np.array(band), target_length=target)
+        assert guarded.checked(shaped, 2) is shaped
+
+
+def test_large_rewards_that_verl_can_hold_are_fine() -> None:
+    # the largest float32 is about 3.403e38; the second sum is 0
+    shaped = Shaped(np.array([-3.4e38, 1e300]), np.array([0.0, -1e300]))
     assert guarded.checked(shaped, 2) is shaped
+
+
+def test_a_method_that_cannot_be_copied_is_not_blamed_on_a_group() -> None:
+    def locks(rollouts: Rollouts) -> Shaped:
+        raise TypeError("the real one")
+
+    error = stopped(locks, extra=threading.Lock())
+    assert str(error).endswith(
+        "fails on the batch, of which group cannot be told, since the method cannot be copied: TypeError: the real one"
+    )
+
+
+def test_a_call_that_fails_names_method_and_call() -> None:
+    def call(error: Exception) -> None:
+        with guarded.naming(Users(rule=rewards), "metrics"):
+            raise error
+
+    with pytest.raises(ValueError, match=r"^laser_verl: method users_own, metrics: KeyError: 'x'$") as caught:
+        call(KeyError("x"))
+    assert isinstance(caught.value.__cause__, KeyError)
+    with pytest.raises(ValueError, match=r"^laser_verl: method users_own, metrics: no number$"):
+        call(ValueError("no number"))
 
 
 def test_bad_input_of_a_published_method_still_reads_well() -> None:

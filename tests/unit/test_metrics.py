@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,8 @@ import numpy as np
 import pytest
 
 from laser_verl.core import EASY, HARD, MEDIUM, Context, Rollouts, Shaped, build
-from laser_verl.core.metrics import scoring_metrics, step_metrics
+from laser_verl.core.bands import NO_BAND
+from laser_verl.core.metrics import scoring_metrics, source_metrics, step_metrics
 from laser_verl.scoring import LAYERS, STATUSES
 
 Row = tuple[str, int, int, int, int, int, int, float, float]
@@ -133,6 +135,44 @@ def test_a_method_without_bands_and_targets_has_no_numbers_of_them() -> None:
     absent = {name for name in EXPECTED if name.endswith(("/easy", "/medium", "/hard"))}
     absent |= {"laser/within_target_frac", "laser/short_group_frac"}
     assert metrics == pytest.approx({name: value for name, value in EXPECTED.items() if name not in absent})
+
+
+def test_bands_are_counted_over_the_groups_that_have_one() -> None:
+    # a and b are easy, c medium; d to g, of a method without bands, would be hard
+    rollouts, shaped = batch(ROWS)
+    band = np.array([NO_BAND if row[0] in "defg" else row[6] for row in ROWS], dtype=np.int8)
+    metrics = step_metrics(rollouts, replace(shaped, band=band))
+    banded = {name: value for name, value in metrics.items() if name.endswith(("/easy", "/medium", "/hard"))}
+    assert banded == pytest.approx(
+        {
+            "laser/band_frac/easy": 2 / 3,
+            "laser/band_frac/medium": 1 / 3,
+            "laser/band_frac/hard": 0.0,
+            "laser/accuracy/easy": 4 / 5,
+            "laser/accuracy/medium": 2 / 4,
+            "laser/response_length/easy": 50 / 5,
+            "laser/response_length/medium": 90 / 4,
+        }
+    )
+    none = replace(shaped, band=np.full(rollouts.size, NO_BAND, dtype=np.int8))
+    assert not [name for name in step_metrics(rollouts, none) if name.endswith(("/easy", "/medium", "/hard"))]
+
+
+def test_the_bands_of_a_source_are_logged_where_its_method_has_some() -> None:
+    laser_d = {"method": "laser_d", "target_lengths": {"easy": 10, "medium": 20, "hard": 40}}
+    method = build("mixed", {"per_data_source": {"math": laser_d, "chat": "none"}})
+    # math: one group with 2 of 2 solved is easy, one with none is hard; chat: 1 of 2 solved, without bands
+    sources = np.array(["math", "math", "chat", "chat", "math", "math"], dtype=object)
+    columns = {"data_source": sources}
+    rollouts = Rollouts.build(list("aabbcc"), [9, 11, 20, 20, 30, 31], [1, 1, 1, 0, 0, 0], columns=columns)
+    metrics = source_metrics(rollouts, method.shape(rollouts))
+    assert {name: value for name, value in metrics.items() if "band_frac" in name} == {
+        "laser/math/band_frac/easy": 0.5,
+        "laser/math/band_frac/medium": 0.0,
+        "laser/math/band_frac/hard": 0.5,
+    }
+    assert metrics["laser/math/response_length/easy"] == 10.0  # (9 + 11) / 2
+    assert "laser/chat/response_length/medium" not in metrics
 
 
 def test_a_batch_without_rows_has_no_metrics() -> None:

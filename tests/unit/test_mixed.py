@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,7 +11,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
+from laser_verl.cli import app
 from laser_verl.core import (
     EASY,
     HARD,
@@ -27,6 +30,7 @@ from laser_verl.core import (
     guarded,
     register,
 )
+from laser_verl.core.bands import NO_BAND
 from laser_verl.core.registry import METHODS
 from laser_verl.core.state import load_state, save_state
 
@@ -66,7 +70,8 @@ def test_each_source_is_shaped_by_its_method() -> None:
     assert shaped.task_reward.tolist() == [1.0, 1.0, 1.0, -0.5, -0.5, -0.5]
     assert shaped.length_reward.tolist() == [0.5, 0.0, 0.0, 0.0, 0.0, 0.0]
     np.testing.assert_array_equal(shaped.target_length, [10, np.nan, 10, np.nan, 40, 40])
-    assert shaped.band is None
+    assert shaped.band is not None
+    assert shaped.band.tolist() == [EASY, NO_BAND, EASY, NO_BAND, HARD, HARD]
     assert shaped.ramp_frac is None
 
 
@@ -90,9 +95,18 @@ def test_a_batch_of_one_source_is_what_its_method_makes_of_it() -> None:
         np.testing.assert_array_equal(getattr(got, field), getattr(expected, field))
 
 
+def test_simulate_prints_null_for_a_response_without_a_band(tmp_path: Path) -> None:
+    options = json.dumps({"per_data_source": {"math": MATH, "chat": "none"}})
+    line = {"prompt": ["a", "a", "b"], "response_length": [9, 9, 9], "correct": [1, 1, 0], "well_formed": [1, 1, 1]}
+    path = tmp_path / "batch.jsonl"
+    path.write_text(json.dumps({**line, "data_source": ["math", "math", "chat"], "max_response_length": 64}))
+    done = CliRunner().invoke(app, ["simulate", "mixed", "--options", options, "--input", str(path)])
+    assert json.loads(done.stdout)["band"] == ["easy", "easy", None]
+
+
 def test_methods_without_targets_give_none() -> None:
     shaped = mixed({"math": "kimi", "chat": "none"}).shape(batch())
-    assert shaped.target_length is None
+    assert shaped.target_length is shaped.band is None
     # a: 10 and 11, both solved, 1/2 and -1/2; c: unsolved, min(0, 1/2 - 1) and min(0, 1/2)
     assert shaped.length_reward.tolist() == [0.5, 0.0, -0.5, 0.0, -0.5, 0.0]
 

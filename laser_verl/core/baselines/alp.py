@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 import numpy as np
 
@@ -36,6 +37,8 @@ class Alp(MethodBase):
     Attributes:
         beta: Penalty per token of a prompt that is always solved, 0 or more.
     """
+
+    scaled_by: ClassVar[str | None] = "beta"
 
     beta: float = 1e-7
     scores: Scores = field(default_factory=zero_one)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 import numpy as np
 
@@ -41,6 +42,8 @@ class Efficient(MethodBase):
     Attributes:
         alpha: Most that length can cost, 0 to 1, and no more than a wrong answer costs.
     """
+
+    scaled_by: ClassVar[str | None] = "alpha"
 
     alpha: float = 0.1
     scores: Scores = field(default_factory=zero_one)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 
@@ -46,6 +46,8 @@ class Hapo(WithHistory):
         kind: "cosine" (paper) or "linear".
         tolerance: Share by which h may be passed at no cost, 0 or more; of kind "linear" only.
     """
+
+    scaled_by: ClassVar[str | None] = "weight"
 
     weight: float = 1.0
     kind: Literal["cosine", "linear"] = "cosine"

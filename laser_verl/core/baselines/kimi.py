@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 import numpy as np
 
@@ -32,6 +33,8 @@ class Kimi(MethodBase):
     Attributes:
         weight: Of the length term, 0 or more; not published, 1.0 is ours.
     """
+
+    scaled_by: ClassVar[str | None] = "weight"
 
     weight: float = 1.0
     scores: Scores = field(default_factory=zero_one)

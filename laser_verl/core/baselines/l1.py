@@ -67,6 +67,7 @@ class L1Exact(_Budgeted):
     """
 
     instruction: ClassVar[str] = "Think for {budget} tokens."
+    scaled_by: ClassVar[str | None] = "alpha"
 
     alpha: float = 3e-4
 

@@ -59,6 +59,7 @@ class Lapo(WithHistory):
     """
 
     columns: ClassVar[tuple[str, ...]] = ("budget", "prompt_key")
+    scaled_by: ClassVar[str | None] = "weight"
 
     stage: Literal[1, 2] = 1
     weight: float | None = None
@@ -93,6 +94,10 @@ class Lapo(WithHistory):
     def needs(self) -> frozenset[Need]:
         """The group in stage 1, which fills the history; only the history in stage 2."""
         return self.class_needs if self.stage == 1 else frozenset({Need.HISTORY})
+
+    def scale_in_force(self) -> float:
+        """Return the weight, that of the stage where none is given."""
+        return self._weight
 
     def observe(self, rollouts: Rollouts) -> None:
         """Keep the median length of each prompt's solved responses.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 
@@ -50,6 +50,8 @@ class LcR1(MethodBase):
         weight: Of the length term, 0 or more.
         variant: "paper", or "released_code" with the term for right and wrong answers alike.
     """
+
+    scaled_by: ClassVar[str | None] = "weight"
 
     weight: float = 1.0
     variant: Literal["paper", "released_code"] = "paper"

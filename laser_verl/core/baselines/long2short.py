@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 import numpy as np
 
@@ -33,6 +34,8 @@ class Long2Short(MethodBase):
     Attributes:
         weight: Most that length can add or take away (lambda), 0 or more.
     """
+
+    scaled_by: ClassVar[str | None] = "weight"
 
     weight: float = 0.2
     scores: Scores = field(default_factory=zero_one)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 
@@ -40,6 +40,8 @@ class DapoOverlong(MethodBase):
         weight: Of the penalty, 0 or more.
         variant: "paper", or "verl" without the floor at -1.
     """
+
+    scaled_by: ClassVar[str | None] = "weight"
 
     max_length: int | None = None
     buffer: int = 4096

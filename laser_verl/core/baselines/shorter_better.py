@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 import numpy as np
 
@@ -37,6 +38,8 @@ class ShorterBetter(MethodBase):
         alpha: What the task reward is multiplied by, 0 or more.
         beta: Penalty per token of distance, 0 or more.
     """
+
+    scaled_by: ClassVar[str | None] = "beta"
 
     alpha: float = 2.0
     beta: float = 1e-3

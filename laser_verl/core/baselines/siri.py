@@ -58,6 +58,10 @@ class Siri(ScheduledLimit):
             )
         check_reachable("longest", self.longest, self.context.max_response_length)
 
+    def target_text(self) -> str:
+        """Name the two lengths that the limit swings between."""
+        return f"between {self.shortest} and {self.longest} tokens, by step"
+
     def limit(self, step: int) -> float:
         """Return the limit at a training step, tokens, not rounded."""
         height = self._height(step % self.period / self.period)

@@ -38,6 +38,7 @@ class Thinkless(MethodBase):
     """
 
     columns: ClassVar[tuple[str, ...]] = ("uses_thinking",)
+    scaled_by: ClassVar[str | None] = "weight"
 
     weight: float = 0.5
     scores: Scores = field(default_factory=plus_minus_one)

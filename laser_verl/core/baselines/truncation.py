@@ -59,6 +59,10 @@ class Truncation(MethodBase):
             target_length=np.full(rollouts.size, float(self.target_length)),
         )
 
+    def target_text(self) -> str:
+        """Name the target length."""
+        return f"{self.target_length} tokens"
+
 
 @dataclass(kw_only=True, eq=False)
 class ScheduledLimit(MethodBase):
@@ -146,6 +150,10 @@ class ThinkPrune(ScheduledLimit):
     def needs(self) -> frozenset[Need]:
         """The response, and the step too unless there is a single stage."""
         return self.class_needs if len(self.stages) > 1 else frozenset({Need.RESPONSE})
+
+    def target_text(self) -> str:
+        """Name the limit of each stage."""
+        return f"{', '.join(map(str, self.stages))} tokens, by step"
 
     def limit(self, step: int) -> int:
         """Return the limit at a training step, tokens."""

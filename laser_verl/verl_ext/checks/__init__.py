@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-import contextlib
 import time
 from collections.abc import Sequence
 
 from omegaconf import DictConfig, OmegaConf
 
+from laser_verl.core.framework import Method
 from laser_verl.verl_ext.checks.batches import check_rows
 from laser_verl.verl_ext.checks.columns import check_columns
 from laser_verl.verl_ext.checks.compose import Arguments, compose_config, read_arguments
 from laser_verl.verl_ext.checks.data import Readers, Split, check_data
 from laser_verl.verl_ext.checks.functions import check_reward_function
+from laser_verl.verl_ext.checks.limits import check_limits
 from laser_verl.verl_ext.checks.method import check_method
 from laser_verl.verl_ext.checks.report import Mistake, Report
 from laser_verl.verl_ext.checks.scorers import check_sources
 from laser_verl.verl_ext.checks.scoring import is_by_us, needs_think, who_reads_golds
+from laser_verl.verl_ext.columns import data_columns
 from laser_verl.verl_ext.settings import Settings, Verification, names_our_manager
 
 __all__ = ["Arguments", "Mistake", "Report", "check", "read_arguments"]
@@ -72,6 +74,9 @@ def _check_config(config: DictConfig, report: Report) -> None:
     with report.guard("reward.custom_reward_function"):
         check_reward_function(config, report)
     splits = _check_splits(config, settings, report)
+    if settings is not None:
+        with report.guard("data.train_files"):
+            check_limits(config, settings, report)
     # Imported late: verl takes seconds, and Hydra's errors should not wait for it.
     from laser_verl.verl_ext.checks import host
 
@@ -93,21 +98,28 @@ def _check_config(config: DictConfig, report: Report) -> None:
 
 def _check_splits(config: DictConfig, settings: Settings | None, report: Report) -> dict[str, Split]:
     with report.guard("data.train_files"):
-        verification = settings.verification if settings else Verification()
+        verification, method = settings.verification if settings else Verification(), _build_method(settings)
         readers = Readers(
             golds=who_reads_golds(config, settings),
             scorers=verification.read_scorers() if settings and is_by_us(config) else None,
             timeout_seconds=verification.verify_timeout_seconds,
             is_seeded=settings is not None and settings.plugin.seeded_rollout,
+            columns=() if method is None else data_columns(method),
         )
         splits = check_data(config, readers, report)
         if readers.scorers is not None:
             check_sources(splits, readers.scorers, readers.golds, report)
-        if settings is not None:
-            with contextlib.suppress(ValueError):  # a wrong option is reported already
-                is_ours = report.active.get("shaped_on") != "reward worker"
-                check_columns(config, splits, settings.build_method(), is_ours, report)
+        if method is not None:
+            check_columns(config, splits, method, report.active.get("shaped_on") != "reward worker", report)
         if "train" in splits and splits["train"].num_rows:
             check_rows(config, splits["train"].num_rows, report)
         return splits
     return {}
+
+
+def _build_method(settings: Settings | None) -> Method | None:
+    """The method; None where an option is wrong, which is reported already."""
+    try:
+        return settings.build_method() if settings is not None else None
+    except ValueError:
+        return None

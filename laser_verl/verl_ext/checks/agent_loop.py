@@ -11,6 +11,7 @@ from laser_verl.verl_ext.settings import Settings
 _ENGINE = "actor_rollout_ref.rollout.name"
 _MULTI_TURN = "actor_rollout_ref.rollout.multi_turn.enable"
 _OTHER_ENGINES = ("sglang", "trtllm")
+_SEEDABLE = ("single_turn_agent", "laser_seeded")
 
 
 def check_agent_loop(config: DictConfig, settings: Settings, report: Report) -> None:
@@ -37,7 +38,7 @@ def check_agent_loop(config: DictConfig, settings: Settings, report: Report) -> 
 
 def _check_seeded(config: DictConfig, loop: object, report: Report) -> None:
     field = "laser.seeded_rollout"
-    if loop not in SINGLE_TURN_LOOPS:
+    if loop not in _SEEDABLE:
         report.add(
             field,
             f"{field}=true seeds single-turn rollouts, but {AGENT_LOOP}={loop}; leave one of the two out",

@@ -92,7 +92,8 @@ def compose_config(arguments: Arguments, report: Report) -> DictConfig | None:
             OverridesParser.create().parse_override(override)
             left.append(override)
         except HydraException as error:
-            report.add(override, f"{override} is no override that Hydra can read ({first_line(error)}); {_GRAMMAR}")
+            hint = _in_braces(override) or _GRAMMAR
+            report.add(override, f"{override} is no override that Hydra can read ({first_line(error)}); {hint}")
     while True:
         try:
             config = _compose(arguments, left)
@@ -158,6 +159,14 @@ def _main_folder() -> Path:
 
 def _key(override: str) -> str:
     return override.lstrip("+~").partition("=")[0].partition("@")[0]
+
+
+def _in_braces(override: str) -> str | None:
+    """What to write for a key that holds a slash, which Hydra takes among values only."""
+    key, _, value = override.partition("=")
+    before, slash, after = key.partition("/")
+    parent, dot, first = before.rpartition(".")
+    return f"write '{parent}={{{first}{slash}{after}: {value}}}'" if slash and dot else None
 
 
 def _culprit(message: str, overrides: list[str]) -> str | None:

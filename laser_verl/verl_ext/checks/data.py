@@ -33,6 +33,9 @@ class Readers:
     is_seeded: bool
     """Our agent loop seeds its rollouts."""
 
+    columns: tuple[str, ...] = ()
+    """What the method reads of extra_info."""
+
 
 @dataclass
 class Split:
@@ -42,8 +45,8 @@ class Split:
     sources: set[str] = field(default_factory=set)
     prompts: list[tuple[str, Any]] = field(default_factory=list)
     """(where, messages) of the first rows without images and the like."""
-    rows: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
-    """(where, data_source and extra_info) of the first rows of each file."""
+    tables: list[tuple[str, pa.Table]] = field(default_factory=list)
+    """(where, data_source and what the method reads of extra_info) of each file, all its rows."""
 
 
 def check_data(config: DictConfig, readers: Readers, report: Report) -> dict[str, Split]:
@@ -98,7 +101,7 @@ def _check_file(key: str, file: Any, config: DictConfig, split: Split, readers: 
     if "://" in str(file):
         report.notes.append(f"{key}={file} is not on this machine; it was not checked")
         return False
-    rows = _read(key, Path(str(file)).expanduser(), config, report)
+    rows = _read(key, Path(str(file)).expanduser(), config, readers, report)
     if rows is None:
         return False
     split.num_rows += rows.num_rows
@@ -113,14 +116,12 @@ def _check_file(key: str, file: Any, config: DictConfig, split: Split, readers: 
             f"{where} has a column agent_name, which takes the place of the seeded agent loop; leave it out",
         )
     _read_prompts(key, where, rows, config, split, report)
-    first = rows.every.slice(0, len(rows.first)).to_pylist()
-    for row, (values, others) in enumerate(zip(rows.first.to_pylist(), first, strict=True)):
-        both = {"data_source": others.get("data_source"), "extra_info": values.get("extra_info")}
-        split.rows.append((f"{where}: row {row} (from 0)", both))
+    read = [name for name in ("data_source", "extra_info") if name in rows.every.column_names]
+    split.tables.append((where, rows.every.select(read)))
     return True
 
 
-def _read(key: str, path: Path, config: DictConfig, report: Report) -> Rows | None:
+def _read(key: str, path: Path, config: DictConfig, readers: Readers, report: Report) -> Rows | None:
     if not path.is_file():
         report.add(key, f"{key}={path} is no file{_beside(path)}; give a parquet file")
         return None
@@ -128,7 +129,7 @@ def _read(key: str, path: Path, config: DictConfig, report: Report) -> Rows | No
         report.add(key, f"{key}={path} must end in .parquet, .json or .jsonl; verl reads nothing else")
         return None
     try:
-        return read_rows(path, str(config.data.prompt_key), _media(config))
+        return read_rows(path, str(config.data.prompt_key), _media(config), readers.columns)
     except (pa.ArrowException, ValueError, OSError) as error:
         report.add(key, f"{key}={path} is not a readable {path.suffix[1:]} file ({error}); write it again, as parquet")
         return None
@@ -158,7 +159,12 @@ def _read_prompts(key: str, where: str, rows: Rows, config: DictConfig, split: S
                 '[{"role": "user", "content": "What is 2 + 3?"}]',
             )
             return
-        split.prompts.append((f"{where}: row {row} (from 0)", messages))
+        split.prompts.append((row_text(where, row), messages))
+
+
+def row_text(where: str, row: int) -> str:
+    """What names a row of a file."""
+    return f"{where}: row {row} (from 0)"
 
 
 def _is_message(message: Any) -> bool:

@@ -6,9 +6,9 @@ from omegaconf import DictConfig, OmegaConf
 
 from laser_verl.core.checks import unknown
 from laser_verl.verl_ext.checks.report import Report
-from laser_verl.verl_ext.checks.scoring import has_function, has_reward_model_only, may_loop_score
+from laser_verl.verl_ext.checks.scoring import may_loop_score
 from laser_verl.verl_ext.reward_row import OWN_SCORE, SCORED_BY
-from laser_verl.verl_ext.settings import Settings
+from laser_verl.verl_ext.settings import Settings, has_function, has_reward_model_only
 
 _NODE = "algorithm.filter_groups"
 _SAMPLER = "trainer.v1.sampler.custom_sampler"

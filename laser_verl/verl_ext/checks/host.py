@@ -22,7 +22,7 @@ from laser_verl.verl_ext.checks.compose import closest
 from laser_verl.verl_ext.checks.data import Split
 from laser_verl.verl_ext.checks.names import check_names
 from laser_verl.verl_ext.checks.report import Report, one_line
-from laser_verl.verl_ext.checks.scoring import has_function
+from laser_verl.verl_ext.settings import has_function
 
 # The first that is above 0 counts.
 _LORA_RANKS = ("actor_rollout_ref.model.lora.rank", "actor_rollout_ref.model.lora_rank")

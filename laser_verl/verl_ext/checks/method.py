@@ -2,27 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, fields, is_dataclass, replace
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from laser_verl.core.advantages.base import build_rule
 from laser_verl.core.checks import unknown
-from laser_verl.core.framework import Method, Need
+from laser_verl.core.framework import Context, Method, Need
 from laser_verl.core.registry import build, describe, method_names
 from laser_verl.verl_ext.checks.agent_loop import check_agent_loop
 from laser_verl.verl_ext.checks.filter_groups import check_filter_groups
 from laser_verl.verl_ext.checks.functions import check_format, is_our_function
+from laser_verl.verl_ext.checks.length_term import note_size_of_length_term
 from laser_verl.verl_ext.checks.names import OUR_MODES
 from laser_verl.verl_ext.checks.report import Report, each_mistake, shown, whole
 from laser_verl.verl_ext.checks.scorers import check_entries, sound_entries
-from laser_verl.verl_ext.checks.scoring import has_function, has_reward_model_only, is_by_us
+from laser_verl.verl_ext.checks.scoring import is_by_us
+from laser_verl.verl_ext.refusals import (
+    refuse_groups_of_one,
+    refuse_scores_without_threshold,
+    refuse_unknown_thinking,
+    refuse_unread_rule,
+)
 from laser_verl.verl_ext.settings import (
+    GDPO,
     STOCK_MODES,
     Plugin,
     Settings,
     Verification,
+    advantage_rule,
+    has_function,
     line_to_add,
     names_our_manager,
     read_plugin,
@@ -31,7 +42,6 @@ from laser_verl.verl_ext.settings import (
 
 _KWARGS = "reward.reward_kwargs"
 _ESTIMATOR = "algorithm.adv_estimator"
-_DIVIDES_BY_STD = ("grpo", "grpo_vectorized", "mgpo", "grpo_lead", "dot", "ddca")
 _SIZES = ("actor_rollout_ref.rollout.n", "data.max_response_length")
 
 
@@ -66,8 +76,9 @@ def check_method(config: DictConfig, report: Report) -> Settings | None:
         _check_gdpo(config, report)
     check_filter_groups(config, settings, is_ours, report)
     check_agent_loop(config, settings, report)
-    _note_size_of_length_term(config, method, settings, report)
-    _check_verdict_source(config, settings, report)
+    if method is not None:
+        note_size_of_length_term(config, method, settings, report)
+    _check_verdict_source(config, settings, method, report)
     check_entries(config, settings, report)
     if is_by_us(config):
         check_format(settings.verification.thinking, _KWARGS, report)
@@ -116,6 +127,10 @@ def _check_without_ours(config: DictConfig, plugin: Plugin, mode: str, report: R
             f"trainer.v1.trainer_mode={mode} needs one of our reward managers, got reward.reward_manager.name={name}; "
             f"give one of {', '.join(method_names())}",
         )
+    with report.refusals():
+        refuse_unread_rule(config, plugin)
+    if (rule := advantage_rule(config)) not in (None, GDPO):
+        _check_rule(lambda options: build_rule(str(rule), options, Context()), plugin, report)
     if plugin.seeded_rollout:
         report.notes.append(
             f"laser.seeded_rollout=true does nothing under reward.reward_manager.name={name}, which is none of ours"
@@ -149,22 +164,23 @@ def _check_options(config: DictConfig, plugin: Plugin, report: Report) -> tuple[
     read_as, found = each_mistake(read, {key: options[key] for key in options if key in verification})
     settings = replace(read_as or read({}), plugin=plugin, method_options=method_options)
     method, more = each_mistake(lambda kwargs: build(name, kwargs, settings.context), method_options)
-    _check_rule(settings, report)
+    _check_rule(lambda options: _with_rule_options(settings, options).build_rule(), plugin, report)
     for key, message in (*found, *more):
         report.add(f"{_KWARGS}.{key}" if key else _KWARGS, message.replace(f"{_KWARGS}.", ""))
     return settings, None if more else method
 
 
-def _check_rule(settings: Settings, report: Report) -> None:
-    def attempt(options: dict[str, Any]) -> object:
-        return replace(settings, plugin=replace(settings.plugin, advantage=options)).build_rule()
+def _with_rule_options(settings: Settings, options: Mapping[str, Any]) -> Settings:
+    return replace(settings, plugin=replace(settings.plugin, advantage=options))
 
-    for key, message in each_mistake(attempt, dict(settings.plugin.advantage))[1]:
+
+def _check_rule(build_it: Callable[[dict[str, Any]], object], plugin: Plugin, report: Report) -> None:
+    for key, message in each_mistake(build_it, dict(plugin.advantage))[1]:
         report.add(f"laser.advantage.{key}".rstrip("."), message)
 
 
 def _check_gdpo(config: DictConfig, report: Report) -> None:
-    from laser_verl.verl_ext.advantages import GDPO, gdpo_options
+    from laser_verl.verl_ext.advantages import gdpo_options
 
     if OmegaConf.select(config, _ESTIMATOR) != GDPO:
         return
@@ -193,7 +209,7 @@ def _say_active(settings: Settings, method: Method | None, is_ours: bool, mode: 
         "reward_manager": settings.method,
         "method": settings.method,
         "options": _options_in_force(settings.method, method) if method else dict(settings.method_options),
-        "targets": _targets(method, settings) if method else None,
+        "targets": method.target_text() if method else None,
         "shaped_on": shaped_on,
         "advantages": settings.advantage_rule,
         "trainer": trainer,
@@ -210,33 +226,11 @@ def _options_in_force(name: str, method: Method) -> dict[str, Any]:
     return {key: dict(value) if isinstance(value, Mapping) else value for key, value in options.items()}
 
 
-def _targets(method: Method, settings: Settings) -> str | None:
-    """The target lengths in words; None for a method without."""
-    fixed = getattr(method, "target_lengths", None)
-    if fixed:
-        return ", ".join(f"{band} {tokens}" for band, tokens in dict(fixed).items()) + " tokens"
-    if hasattr(method, "target_length"):
-        return f"{method.target_length} tokens"
-    if hasattr(method, "shortest"):
-        return f"between {method.shortest} and {method.longest} tokens, by step"
-    if hasattr(method, "stages"):
-        return f"{', '.join(map(str, method.stages))} tokens, by step"
-    if not hasattr(method, "lower_bound"):
-        return None
-    upper = getattr(method, "upper_bound", None) or settings.context.max_response_length
-    return f"adaptive per difficulty band, {method.lower_bound} to {upper} tokens"
-
-
 def _check_group(settings: Settings, method: Method | None, is_ours: bool, report: Report) -> None:
     needs = set(method.needs if method else describe(settings.method).needs)
     beyond = ", ".join(sorted(needs - {Need.RESPONSE, Need.PROMPT}))
-    if (needs & {Need.GROUP, Need.BATCH} or settings.advantage_rule) and settings.context.group_size == 1:
-        report.add(
-            "actor_rollout_ref.rollout.n",
-            f"actor_rollout_ref.rollout.n=1 gives {settings.advantage_rule or settings.method} groups of one response, "
-            "which have no siblings to compare with and are either easy or hard; give at least 3, e.g. "
-            "actor_rollout_ref.rollout.n=8",
-        )
+    with report.refusals():
+        refuse_groups_of_one(settings, needs)
     if is_ours or settings.trainer_mode not in STOCK_MODES:
         return
     if settings.plugin.poll_interval is not None:
@@ -259,38 +253,12 @@ def _check_group(settings: Settings, method: Method | None, is_ours: bool, repor
         )
 
 
-def _note_size_of_length_term(config: DictConfig, method: Method | None, settings: Settings, report: Report) -> None:
-    """Say where the size of the length term does nothing."""
-    dial = next((name for name in ("weight", "beta", "alpha") if getattr(method, name, None) is not None), None)
-    by_std = OmegaConf.select(config, "algorithm.norm_adv_by_std_in_grpo") is not False
-    estimator = OmegaConf.select(config, _ESTIMATOR)
-    if dial and by_std and estimator in _DIVIDES_BY_STD:
-        report.notes.append(
-            f"{_ESTIMATOR}={estimator} divides by each group's standard deviation, so in groups whose answers are all "
-            f"right the size of {settings.method}'s length term ({dial}={shown(getattr(method, dial))}) does nothing; "
-            "it counts in mixed groups only. To have it count everywhere: algorithm.norm_adv_by_std_in_grpo=false, or "
-            f"{_ESTIMATOR}=dler"
-        )
-    if dial and estimator == "gdpo":
-        report.notes.append(
-            f"{_ESTIMATOR}=gdpo brings task and length reward to the same size, so the size of {settings.method}'s "
-            f"length term ({dial}={shown(getattr(method, dial))}) does nothing; weigh them by "
-            "+algorithm.gdpo_reward_weights=[1.0,0.5]"
-        )
-    if dial and estimator == "drpo":
-        report.notes.append(f"{_ESTIMATOR}=drpo gives groups whose answers are all right no advantage at all")
-
-
-def _check_verdict_source(config: DictConfig, settings: Settings, report: Report) -> None:
-    if settings.verification.correct_at is not None:
-        return
-    if has_reward_model_only(config):
-        report.add(
-            f"{_KWARGS}.correct_at",
-            "reward.reward_model.enable=true gives scores, and a length reward has to know which responses are right; "
-            f"say from which score on: +{_KWARGS}.correct_at=0.5",
-        )
-    elif has_function(config) and not is_our_function(config):
+def _check_verdict_source(config: DictConfig, settings: Settings, method: Method | None, report: Report) -> None:
+    with report.refusals():
+        refuse_scores_without_threshold(config, settings)
+    with report.refusals():
+        refuse_unknown_thinking(config, settings, method.columns if method else ())
+    if settings.verification.correct_at is None and has_function(config) and not is_our_function(config):
         report.notes.append(
             "reward.custom_reward_function has to return a dict with score and acc; for one that returns a number, say "
             f"from which one on an answer is correct: +{_KWARGS}.correct_at=1.0"

@@ -11,6 +11,8 @@ from typing import Any, TypeVar
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, MissingMandatoryValue
 
+from laser_verl.verl_ext.refusals import Refused
+
 T = TypeVar("T")
 
 
@@ -47,6 +49,14 @@ class Report:
     def names(self, name: str) -> bool:
         """Whether a mistake in this field was reported."""
         return any(mistake.field == name for mistake in self.mistakes)
+
+    @contextmanager
+    def refusals(self) -> Iterator[None]:
+        """Report what the run itself would refuse."""
+        try:
+            yield
+        except Refused as error:
+            self.add(error.field, str(error))
 
     @contextmanager
     def guard(self, subject: str) -> Iterator[None]:
@@ -96,7 +106,7 @@ def each_mistake(
     """Find all wrong options with a function that raises at the first.
 
     After an error the option it names is left out and the function is tried again. A later error that does not begin
-    with an option that was given is an echo of what was left out.
+    with an option that was given is an echo of what was left out. An error that begins with NAME=None is about NAME.
 
     Args:
         attempt: Takes the options, raises ValueError, KeyError or TypeError.
@@ -116,7 +126,8 @@ def each_mistake(
         if found and name and not re.match(rf"([\w.]+\.)?{re.escape(name)}(?!\w)", text):
             name = ""
         if name or not found:
-            found.append((name, text))
+            lacking = re.match(r"(\w+)=None ", text)
+            found.append((lacking[1] if lacking and lacking[1] not in given else name, text))
         if not name:
             return None, found
         del left[name]

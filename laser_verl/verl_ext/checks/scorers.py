@@ -10,8 +10,8 @@ from omegaconf import DictConfig
 from laser_verl.scoring.tasks import DEFAULT, SHIPPED, Scorers, covering, is_run_or_searched, read_scorers
 from laser_verl.verl_ext.checks.functions import check_function
 from laser_verl.verl_ext.checks.report import Report
-from laser_verl.verl_ext.checks.scoring import Golds, has_function, is_by_us, say
-from laser_verl.verl_ext.settings import Settings
+from laser_verl.verl_ext.checks.scoring import Golds, is_by_us, say
+from laser_verl.verl_ext.settings import Settings, has_function
 
 if TYPE_CHECKING:
     from laser_verl.verl_ext.checks.data import Split

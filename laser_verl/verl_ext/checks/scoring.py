@@ -7,10 +7,10 @@ import enum
 from omegaconf import DictConfig, OmegaConf
 
 from laser_verl.verl_ext.checks.report import Report
-from laser_verl.verl_ext.settings import Settings, names_our_manager
+from laser_verl.verl_ext.settings import Settings, has_function, has_reward_model_only, names_our_manager
 
 AGENT_LOOP = "actor_rollout_ref.rollout.agent.default_agent_loop"
-SINGLE_TURN_LOOPS = ("single_turn_agent", "laser_seeded")
+SINGLE_TURN_LOOPS = ("single_turn_agent", "laser_seeded", "laser_limited")
 
 # None of these sets reward_score, which would keep verl from asking the reward manager.
 _LOOPS_THAT_NEVER_SCORE = (*SINGLE_TURN_LOOPS, "tool_agent")
@@ -22,16 +22,6 @@ class Golds(enum.Enum):
     READ = enum.auto()
     PERHAPS = enum.auto()
     UNREAD = enum.auto()
-
-
-def has_function(config: DictConfig) -> bool:
-    """Whether a user's own function scores."""
-    return bool(OmegaConf.select(config, "reward.custom_reward_function.path"))
-
-
-def has_reward_model_only(config: DictConfig) -> bool:
-    """Whether a reward model's score is taken as it is, with no reward manager asked."""
-    return bool(config.reward.reward_model.enable) and not has_function(config)
 
 
 def is_by_us(config: DictConfig) -> bool:

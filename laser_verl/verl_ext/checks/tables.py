@@ -30,19 +30,20 @@ class Rows:
     num_rows: int
 
     every: pa.Table
-    """Columns of which every row is checked, where the file has them."""
+    """Columns of which every row is checked, where the file has them; of extra_info only what the method reads."""
 
     first: pa.Table
-    """Prompts, images and the like, and extra_info of the first rows."""
+    """Prompts, images and the like of the first rows."""
 
 
-def read_rows(path: Path, prompt_key: str, media: Sequence[str]) -> Rows:
+def read_rows(path: Path, prompt_key: str, media: Sequence[str], columns: Sequence[str] = ()) -> Rows:
     """Read a parquet, json or jsonl file.
 
     Args:
         path: The file.
         prompt_key: Its column of prompts.
         media: Its columns of images and the like.
+        columns: What the method reads of its column extra_info.
 
     Returns:
         What the checks need.
@@ -57,8 +58,9 @@ def read_rows(path: Path, prompt_key: str, media: Sequence[str]) -> Rows:
         return Rows(table.column_names, len(table), table, table.slice(0, FIRST_ROWS))
     parquet = pq.ParquetFile(path, memory_map=True)
     names = list(parquet.schema_arrow.names)
-    every = parquet.read(columns=[name for name in _EVERY_ROW if name in names])
-    shown = [name for name in (prompt_key, *media, "extra_info") if name in names]
+    of_extra_info = [f"extra_info.{name}" for name in columns]
+    every = parquet.read(columns=[*(name for name in _EVERY_ROW if name in names), *of_extra_info])
+    shown = [name for name in (prompt_key, *media) if name in names]
     batch = next(parquet.iter_batches(batch_size=FIRST_ROWS, columns=shown), None)
     first = parquet.schema_arrow.empty_table() if batch is None else pa.Table.from_batches([batch])
     return Rows(names, parquet.metadata.num_rows, every, first)
