@@ -1,6 +1,6 @@
-"""Write the parts of methods.md that the methods say of themselves: `python docs/make_methods.py`.
+"""Write the parts of methods.md and README.md that the methods say of themselves: `python docs/make_methods.py`.
 
-Each part stands between `<!-- begin NAME -->` and `<!-- end NAME -->`; the rest of the file is written by hand.
+Each part stands between `<!-- begin NAME -->` and `<!-- end NAME -->`; the rest of the files is written by hand.
 """
 
 from __future__ import annotations
@@ -15,14 +15,17 @@ from laser_verl.core import MethodInfo, Need, describe, method_names
 from laser_verl.core.advantages.base import describe_rule, rule_names
 
 FOLDER = Path(__file__).resolve().parent
-PAGE = FOLDER / "methods.md"
+PAGES = (FOLDER / "methods.md", FOLDER.parent / "README.md")
+
+# README.md has a table of its own for these.
+OURS = ("laser", "laser_d", "laser_de")
 
 # Said once for all methods.
 _SAID_ABOVE = ("ramp",)
 
 
 def page(text: str) -> str:
-    """Put every part into the page.
+    """Put every part that a page has a place for into it.
 
     Args:
         text: The page as it stands.
@@ -32,6 +35,8 @@ def page(text: str) -> str:
     """
     for name, part in PARTS.items():
         begin, end = f"<!-- begin {name} -->\n", f"<!-- end {name} -->"
+        if begin not in text:
+            continue
         before, _, rest = text.partition(begin)
         after = rest.partition(end)[2]
         text = f"{before}{begin}{part()}\n{end}{after}"
@@ -43,6 +48,19 @@ def _overview(names: Iterable[str], find: Callable[[str], MethodInfo]) -> str:
     for info in map(find, names):
         rows.append((f"[`{info.name}`](#{_anchor(info)})", _needs(info), info.summary, _linked(info.source)))
     return _table(("name", "needs", "what it does", "source"), rows)
+
+
+def _others_by_need() -> str:
+    names: dict[str, list[str]] = {}
+    for info in sorted((describe(name) for name in method_names() if name not in OURS), key=_rank):
+        needs = "what its methods need" if info.needs == set(Need) else _needs(info)
+        names.setdefault(needs, []).append(f"`{info.name}`")
+    return _table(("needs", "`reward.reward_manager.name`"), ((needs, ", ".join(of)) for needs, of in names.items()))
+
+
+def _rank(info: MethodInfo) -> tuple[bool, list[int]]:
+    """Methods in the order of what they need, the one that may need anything last."""
+    return info.needs == set(Need), [place for place, need in enumerate(Need) if need in info.needs]
 
 
 def _every_method() -> str:
@@ -95,8 +113,10 @@ PARTS: dict[str, Callable[[], str]] = {
     "rules": lambda: _overview(rule_names(), describe_rule),
     "penalty_size": runpy.run_path(str(FOLDER / "figures" / "penalty_size.py"))["table"],
     "every_method": _every_method,
+    "others_by_need": _others_by_need,
 }
 
 
 if __name__ == "__main__":
-    PAGE.write_text(page(PAGE.read_text(encoding="utf-8")), encoding="utf-8")
+    for file in PAGES:
+        file.write_text(page(file.read_text(encoding="utf-8")), encoding="utf-8")

@@ -2,6 +2,7 @@
 # LASER-D on a 1.5B reasoning model: one node of 8 GPUs, FSDP actor, vLLM rollout, settings of arXiv 2505.15612 (section 5).
 # Any knob can be set from outside, and further Hydra overrides follow:
 #   TRAIN_FILES=train.parquet VAL_FILES=test.parquet examples/run_laser_d_1.5b_fsdp.sh trainer.total_epochs=1
+# METHOD names a preset of configs/method, or any other method of `laser-verl methods`.
 # CHECK=1 runs `laser-verl check` on the same arguments instead. Not run on GPUs by us yet.
 set -euo pipefail
 
@@ -17,7 +18,10 @@ CONFIGS=$(cd "$(dirname "${BASH_SOURCE[0]}")/../configs" && pwd)
 PROGRAM=(python3 -m verl.trainer.main_ppo)
 if [[ ${CHECK:-0} == 1 ]]; then PROGRAM=(laser-verl check); fi
 
-exec "${PROGRAM[@]}" --config-path="$CONFIGS" --config-name=laser_verl method="$METHOD" \
+CHOICE=(method="$METHOD")
+if [[ ! -f $CONFIGS/method/$METHOD.yaml ]]; then CHOICE=("~method" reward.reward_manager.name="$METHOD"); fi
+
+exec "${PROGRAM[@]}" --config-path="$CONFIGS" --config-name=laser_verl "${CHOICE[@]}" \
   algorithm.adv_estimator=grpo \
   data.train_files="$TRAIN_FILES" data.val_files="$VAL_FILES" \
   data.train_batch_size=128 data.max_prompt_length=1024 data.max_response_length="$MAX_RESPONSE_LENGTH" \

@@ -1,9 +1,9 @@
 """The command line `laser-verl` (also `python -m laser_verl`).
 
 Other programs call these commands, so their names, options and output are API. Machine output is JSON or JSONL on
-standard output, messages go to standard error; exit code 0 done, 1 the thing looked at is bad, 2 wrong usage. Each
-command's work is in `laser_verl.commands` and is imported when the command runs: the command line itself needs neither
-verl nor torch.
+standard output, messages go to standard error; exit code 0 done, 1 the thing looked at is bad or the output cannot be
+written, 2 wrong usage, 141 nobody reads the output any more. Each command's work is in `laser_verl.commands` and is
+imported when the command runs: the command line itself needs neither verl nor torch.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from typing import Annotated, Any
 import typer
 
 from laser_verl.commands import CommandError, WrongUsage
+from laser_verl.commands.output import write
 
 PROGRAM = "laser-verl"
 
@@ -68,7 +69,7 @@ def info(as_json: AsJson = False) -> None:
 
     with _errors_as_exit_codes():
         report = command.gather()
-        typer.echo(_dump(report) if as_json else command.as_text(report))
+        write(_dump(report) if as_json else command.as_text(report))
 
 
 @app.command(epilog=_example("laser-verl methods laser_d --json"))
@@ -79,13 +80,18 @@ def methods(
     """Print the methods, the advantage rules, and their options.
 
     Shows what each method needs and its source; with NAME also its formula and the defaults of its options.
+
+    In JSON, set_by is the key of verl's config that takes the name; a name that is a length reward and an advantage
+    rule has a record for each. An option is null where that is its default, and where it has none: these are the ones
+    under required.
     """
     from laser_verl.commands import methods as command
+    from laser_verl.commands.names import select
 
     with _errors_as_exit_codes():
-        chosen = command.select(name)
+        chosen = select(name)
         if as_json:
-            typer.echo(_dump(command.as_records(chosen)))
+            write(_dump(command.as_records(chosen)))
         elif name is None:
             command.print_overview(chosen)
         else:
@@ -108,7 +114,8 @@ def simulate(
 
     An input line is {"prompt": [...], "response_length": [...], "correct": [...], "well_formed": [...]} with one value
     per response; optional: repetitive, truncated, task_score, step, max_response_length, any column a method names.
-    An advantage rule is applied to plain correctness and adds "advantage" to each line.
+    An advantage rule is applied to plain correctness and adds "advantage" to each line. Where a length reward has the
+    same name, as grpo_lead, that is what is applied, and the rule is not simulated.
     Rollout dumps of laser_verl's trainer modes are read as well. State, as adaptive target lengths, carries from line
     to line.
     """
@@ -116,7 +123,7 @@ def simulate(
 
     with _errors_as_exit_codes():
         for line in command.run(method, input_file, options):
-            typer.echo(_dump(line))
+            write(_dump(line))
 
 
 @app.command(
@@ -140,7 +147,7 @@ def targets(
     from laser_verl.commands import targets as command
 
     with _errors_as_exit_codes():
-        typer.echo(_dump(command.run(input_file, lower, upper, interval, rounding.value)))
+        write(_dump(command.run(input_file, lower, upper, interval, rounding.value)))
 
 
 @app.command(epilog=_example("laser-verl score --input responses.jsonl --thinking boxed"))
@@ -165,7 +172,7 @@ def score(
     from laser_verl.commands import score as command
 
     with _errors_as_exit_codes():
-        summary = command.run(input_file, thinking, timeout, lambda verdict: typer.echo(_dump(verdict)))
+        summary = command.run(input_file, thinking, timeout, lambda verdict: write(_dump(verdict)))
         typer.echo(f"laser_verl: {summary}", err=True)
 
 
@@ -179,7 +186,8 @@ def check(
     """Check the arguments of a training run.
 
     Takes the very arguments of `python -m verl.trainer.main_ppo`, loads no model, and prints what is active or every
-    mistake with its remedy.
+    mistake with its remedy. With --json anywhere among them, all of it is one JSON object on standard output: ok,
+    errors, active.
     """
     with _errors_as_exit_codes():
         raise typer.Exit(_load("check").run(list(arguments or [])) or 0)
@@ -213,7 +221,8 @@ def _errors_as_exit_codes() -> Iterator[None]:
     try:
         yield
     except CommandError as error:
-        typer.echo(f"laser_verl: {error}", err=True)
+        if message := str(error):
+            typer.echo(f"laser_verl: {message}", err=True)
         raise typer.Exit(error.exit_code) from error
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import typer
 
+from laser_verl.commands.output import write
 from laser_verl.verl_ext.checks import Report, check, read_arguments
 
 
@@ -29,9 +30,9 @@ def run(arguments: Sequence[str]) -> int:
     report = check(given)
     if given.as_json:
         found = {"ok": report.ok, "errors": [asdict(mistake) for mistake in report.mistakes]}
-        typer.echo(json.dumps({**found, "active": {**report.active, "notes": report.notes}}, default=str))
+        write(json.dumps({**found, "active": {**report.active, "notes": report.notes}}, default=str))
     elif report.ok:
-        typer.echo("\n".join(_as_lines(report)))
+        write("\n".join(_as_lines(report)))
     else:
         _print_mistakes(report)
     return 0 if report.ok else 1

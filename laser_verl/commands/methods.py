@@ -4,83 +4,42 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Any
 
-import typer
-from rich.console import Console, Group, RenderableType
+from rich.console import Group, RenderableType
 from rich.padding import Padding
 from rich.table import Column, Table
 
-from laser_verl.commands import WrongUsage, message_of
+from laser_verl.commands.console import Output
+from laser_verl.commands.names import METHOD, RULE, Entry
 from laser_verl.core import framework, registry
-from laser_verl.core.advantages.base import describe_rule, rule_names
-from laser_verl.core.checks import unknown
-
-METHOD = "reward.reward_manager.name"
-RULE = "algorithm.adv_estimator"
 
 _KINDS = {METHOD: "Length rewards", RULE: "Advantage rules"}
-_FIND = {METHOD: registry.describe, RULE: describe_rule}
-
-
-@dataclass(frozen=True)
-class Entry:
-    """What one name stands for.
-
-    Attributes:
-        name: As users write it.
-        parts: What the registries know of it, by the key of verl's config that takes the name: a length reward, an
-            advantage rule, or both.
-    """
-
-    name: str
-    parts: Mapping[str, registry.MethodInfo]
-
-
-def select(name: str | None) -> list[Entry]:
-    """One name, or all of them: first the length rewards, then the names that are advantage rules only.
-
-    Of all, what another package brings and cannot be imported is left out, which standard error says.
-
-    Args:
-        name: Registered name, or None for all.
-
-    Returns:
-        What the registries know of each.
-
-    Raises:
-        WrongUsage: If nothing has this name, or it cannot be imported.
-    """
-    known = {METHOD: registry.method_names(), RULE: rule_names()}
-    names = list(dict.fromkeys([*known[METHOD], *known[RULE]]))
-    if name is not None and name not in names:
-        raise WrongUsage(unknown("method", name, names))
-    entries = []
-    for chosen in names if name is None else [name]:
-        try:
-            entries.append(Entry(chosen, {key: _FIND[key](chosen) for key in known if chosen in known[key]}))
-        except (ValueError, KeyError) as error:
-            if name is not None:
-                raise WrongUsage(message_of(error)) from error
-            typer.echo(f"left out: {message_of(error)}", err=True)
-    return entries
 
 
 def as_records(entries: Sequence[Entry]) -> list[dict[str, Any]]:
-    """The names for programs; one that is both a length reward and an advantage rule appears as the former.
+    """The names for programs, the length rewards before the advantage rules; a name of both kinds has two records.
 
     Args:
         entries: What `select` returned.
 
     Returns:
-        Per name `{"name", "needs", "options": {name: default}, "source"}`.
+        Per reward and rule `{"name", "needs", "options": {name: default}, "source", "set_by", "required": [name]}`:
+        `set_by` is the key of verl's config that takes the name, `required` lists the options without a default,
+        which `options` shows as null.
     """
-    infos = [next(iter(entry.parts.values())) for entry in entries]
     return [
-        {"name": info.name, "needs": _needs(info), "options": dict(info.options), "source": info.source}
-        for info in infos
+        {
+            "name": info.name,
+            "needs": _needs(info),
+            "options": dict(info.options),
+            "source": info.source,
+            "set_by": key,
+            "required": list(info.required),
+        }
+        for key in _KINDS
+        for info in _of_kind(entries, key)
     ]
 
 
@@ -99,8 +58,7 @@ def print_overview(entries: Sequence[Entry]) -> None:
             title=f"{kind}: {key}=NAME",
             title_justify="left",
         )
-        of_kind = [entry.parts[key] for entry in entries if key in entry.parts]
-        for info in sorted(of_kind, key=lambda info: info.name):
+        for info in _of_kind(entries, key):
             table.add_row(info.name, ", ".join(_needs(info)), info.summary, short_source(info.source))
         _console().print(table)
 
@@ -119,6 +77,10 @@ def short_source(source: str) -> str:
     return re.split(r"[,;]", source)[0]
 
 
+def _of_kind(entries: Sequence[Entry], key: str) -> list[registry.MethodInfo]:
+    return sorted((entry.parts[key] for entry in entries if key in entry.parts), key=lambda info: info.name)
+
+
 def _details(key: str, info: registry.MethodInfo) -> RenderableType:
     facts = Table.grid(padding=(0, 2))
     facts.add_row("set by", f"{key}={info.name}")
@@ -126,11 +88,16 @@ def _details(key: str, info: registry.MethodInfo) -> RenderableType:
     facts.add_row("source", info.source)
     facts.add_row("needs", ", ".join(_needs(info)))
     facts.add_row("columns", ", ".join(info.columns) or "none")
+    about = Padding(Group(_unwrapped(info.text), "", facts), (0, 0, 1, 2))
+    return Group(info.name, about, *([_options(info)] if info.options else []))
+
+
+def _options(info: registry.MethodInfo) -> Table:
     options = Table("option", Column("default", max_width=24), "meaning")
     for option, default in info.options.items():
         shown = "required" if option in info.required else json.dumps(default)
         options.add_row(option, shown, info.meanings.get(option, ""))
-    return Group(info.name, Padding(Group(_unwrapped(info.text), "", facts), (0, 0, 1, 2)), options)
+    return options
 
 
 def _unwrapped(text: str) -> str:
@@ -138,9 +105,9 @@ def _unwrapped(text: str) -> str:
     return re.sub(r"(?<!\n)\n(?!\n| *(?:\d+\.|-) ) *", " ", text)
 
 
-def _console() -> Console:
+def _console() -> Output:
     # Formulas hold square brackets, which are no markup.
-    return Console(highlight=False, markup=False)
+    return Output(highlight=False, markup=False)
 
 
 def _needs(info: registry.MethodInfo) -> list[str]:

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from laser_verl.commands.console import Output
 from laser_verl.quickstart.plan import STEPS_OF_OWN_MODEL, STEPS_OF_THE_WORLD, make_plan
 from laser_verl.quickstart.run import run as run_plan
 
@@ -37,4 +38,4 @@ def run(
     the same command goes on. Exit code 1 where fewer tokens cost accuracy, or where there are not a fifth fewer.
     """
     plan = make_plan(out, method, steps, seed, nodes, model, data)
-    return run_plan(plan, Console(width=max(100, Console().width)), Console(stderr=True))
+    return run_plan(plan, Output(width=max(100, Console().width)), Console(stderr=True))

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from laser_verl.commands import BadInput, message_of
-from laser_verl.commands.rows import Row, kind, read_rows, refuse_misspelt, require
+from laser_verl.commands.rows import Row, kind, name_of, read_rows, refuse_misspelt, require
 from laser_verl.core.rollouts import Rollouts
 
 REQUIRED = ("prompt", "response_length", "correct", "well_formed")
@@ -65,7 +65,8 @@ def read_records(source: str) -> Iterator[Record]:
     rows = read_rows(source, REQUIRED)
     first = next(rows, None)
     if first is None:
-        raise BadInput(f"{source} holds no batch; give JSONL with one batch a line: {{{', '.join(REQUIRED)}}}")
+        name = name_of(source)
+        raise BadInput(f"{name} holds no batch; give JSONL with one batch a line: {{{', '.join(REQUIRED)}}}")
     rows = itertools.chain([first], rows)
     yield from _dump_records(rows) if _is_dump(first.values) else _batch_records(rows)
 

@@ -13,6 +13,7 @@ from typing import Any
 from laser_verl.commands import BadInput, WrongUsage, message_of
 
 STANDARD_INPUT = "-"
+_NAME_OF_INPUT = "standard input"
 
 
 @dataclass(frozen=True)
@@ -101,6 +102,18 @@ def refuse_misspelt(keys: Iterable[str], known: Sequence[str], where: str) -> No
             raise BadInput(f"{where}: unknown key {name!r}; did you mean {near[0]!r}?")
 
 
+def name_of(source: str) -> str:
+    """What messages call an input.
+
+    Args:
+        source: A file, a folder, or `-`.
+
+    Returns:
+        Its name; `-` gives `standard input`.
+    """
+    return _NAME_OF_INPUT if source == STANDARD_INPUT else source
+
+
 def kind(value: Any) -> str:
     """What JSON calls the value.
 
@@ -133,7 +146,7 @@ def _lines(source: str) -> Iterator[tuple[str, int, bytes]]:
         if sys.stdin is None:
             raise WrongUsage("--input -: standard input is closed; give a file")
         for number, line in enumerate(sys.stdin.buffer, 1):
-            yield "standard input", number, line
+            yield _NAME_OF_INPUT, number, line
         return
     for path in _files(Path(source)):
         try:

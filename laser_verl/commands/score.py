@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from laser_verl.commands import BadInput, CommandError, WrongUsage, message_of
-from laser_verl.commands.rows import STANDARD_INPUT, Row, kind, read_rows, refuse_misspelt, require
+from laser_verl.commands.rows import STANDARD_INPUT, Row, kind, name_of, read_rows, refuse_misspelt, require
 from laser_verl.scoring import STATUSES, Scorer, Verdict, formats
 from laser_verl.scoring.answers import gold_answers
 
@@ -37,7 +37,7 @@ def run(source: str, thinking: str, timeout_seconds: float, write: Write) -> str
     Args:
         source: A JSONL file, or `-` for standard input.
         thinking: A format of `formats.known()`.
-        timeout_seconds: Limit for one comparison by math-verify in seconds, above 0.
+        timeout_seconds: Limit for one comparison by math-verify in seconds, in (0, 600].
         write: Takes `correct`, `well_formed`, `status`, `extracted` and `milliseconds` of each line, in order and as
             soon as they are known; called from another thread.
 
@@ -72,8 +72,9 @@ def run(source: str, thinking: str, timeout_seconds: float, write: Write) -> str
             output.put(_failed(error))
         output.finish()
     if not numbers:
-        name = "standard input" if source == STANDARD_INPUT else source
-        raise BadInput(f"{name} holds no response; give JSONL with one response a line: {{{', '.join(REQUIRED)}}}")
+        raise BadInput(
+            f"{name_of(source)} holds no response; give JSONL with one response a line: {{{', '.join(REQUIRED)}}}"
+        )
     per_status = ", ".join(f"{status} {numbers[status]}" for status in STATUSES)
     return f"{numbers.total()} responses in {time.perf_counter() - begun:.1f} s: {per_status}"
 
@@ -121,10 +122,6 @@ class _InOrder:
                 continue
             try:
                 self._write(result.result())
-            except BrokenPipeError as error:
-                self._failure = error
-            except OSError as error:
-                self._failure = CommandError(f"the verdicts cannot be written: {error.strerror}")
             except BaseException as error:
                 self._failure = error
 

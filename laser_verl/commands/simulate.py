@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 
 from laser_verl.commands import BadInput, WrongUsage, message_of
+from laser_verl.commands.names import METHOD, select
 from laser_verl.commands.records import Record, read_records
 from laser_verl.commands.rows import parse_json
 from laser_verl.core import framework, guarded, registry
-from laser_verl.core.advantages.base import AdvantageRule, build_rule, describe_rule, rule_names
-from laser_verl.core.bands import BANDS
+from laser_verl.core.advantages.base import AdvantageRule, build_rule
+from laser_verl.core.bands import BANDS, NO_BAND
 from laser_verl.core.options import zero_one
 
 
@@ -22,6 +23,7 @@ def run(method: str, source: str, options: str = "{}") -> Iterator[dict[str, Any
 
     Args:
         method: Registry key, as `laser_d`; or an advantage rule, which is then applied to plain correctness, 1 or 0.
+            A name that both have, as `grpo_lead`, is the length reward, and the rule is not simulated.
         source: File, folder of rollout dumps, or `-`; see `read_records`.
         options: The method's options as a JSON object.
 
@@ -34,11 +36,8 @@ def run(method: str, source: str, options: str = "{}") -> Iterator[dict[str, Any
         BadInput: If a line is malformed or lacks what the method needs.
     """
     settings = _options(options)
-    is_rule = method in rule_names() and method not in registry.method_names()
-    try:
-        _ = describe_rule(method) if is_rule else registry.describe(method)
-    except (ValueError, KeyError) as error:
-        raise WrongUsage(message_of(error)) from error
+    [entry] = select(method)
+    is_rule = METHOD not in entry.parts
     built: tuple[framework.Method, AdvantageRule | None] | None = None
     for record in read_records(source):
         if built is None:
@@ -68,7 +67,7 @@ def _build(
             return registry.build("none", {"scores": zero_one()}, context), build_rule(method, options, context)
         return registry.build(method, options, context), None
     except (ValueError, KeyError) as error:
-        raise WrongUsage(message_of(error)) from error
+        raise WrongUsage(_with_remedy(error, first)) from error
 
 
 def _shape(method: framework.Method, rule: AdvantageRule | None, record: Record) -> dict[str, Any]:
@@ -76,12 +75,12 @@ def _shape(method: framework.Method, rule: AdvantageRule | None, record: Record)
         shaped = guarded.shape(method, record.rollouts)
         made = rule.advantages(record.rollouts, shaped, shaped.reward) if rule else None
     except (ValueError, RuntimeError) as error:
-        raise BadInput(f"{record.where}: {message_of(error).removeprefix('laser_verl: ')}") from error
+        raise BadInput(f"{record.where}: {_with_remedy(error, record).removeprefix('laser_verl: ')}") from error
     line = {
         "reward": shaped.reward.tolist(),
         "task_reward": shaped.task_reward.tolist(),
         "length_reward": shaped.length_reward.tolist(),
-        "band": None if shaped.band is None else [BANDS[code] for code in shaped.band],
+        "band": None if shaped.band is None else [None if code == NO_BAND else BANDS[code] for code in shaped.band],
         "target_length": None if shaped.target_length is None else _tokens(shaped.target_length),
     }
     if made is not None:
@@ -89,6 +88,14 @@ def _shape(method: framework.Method, rule: AdvantageRule | None, record: Record)
     if made is not None and made.kept_tokens is not None:
         line["kept_tokens"] = made.kept_tokens.tolist()
     return line
+
+
+def _with_remedy(error: BaseException, record: Record) -> str:
+    """The message, and where a recording says the limit that the trainer would have known."""
+    message = message_of(error)
+    if "max_response_length" not in message or record.rollouts.max_response_length is not None:
+        return message
+    return f"{message}; or give each line of --input the key max_response_length"
 
 
 def _tokens(lengths: np.ndarray) -> list[int | float | None]:

@@ -83,8 +83,7 @@ class Rollouts:
     ) -> Rollouts:
         """Check the values of a batch and copy them into arrays.
 
-        Two responses to "p" and one to "q" become groups 0, 0, 1:
-        `Rollouts.build(["p", "p", "q"], [10, 20, 30], [1, 0, 1]).group` is `[0, 0, 1]`.
+        E.g. `Rollouts.build(["p", "p", "q"], [10, 20, 30], [1, 0, 1]).group` is `[0, 0, 1]`.
 
         Args:
             prompt: One id per response, [B], equal for the rollouts of one prompt; anything hashable but None and NaN.
@@ -105,25 +104,18 @@ class Rollouts:
         Raises:
             ValueError: A value breaks its rule (the message names field and row), or the fields differ in length.
         """
-        if max_response_length is not None:
-            max_response_length = positive_int("max_response_length", max_response_length, "number of tokens", 8192)
-        length = whole_lengths(response_length)
+        longest, length = _longest(max_response_length), whole_lengths(response_length)
         size = len(length)
-        prompt = prompt if isinstance(prompt, Sequence | np.ndarray) else list(prompt)
-        group = group_numbers(prompt)
-        same_size("prompt", len(group), size)
+        group, keys = _groups(prompt, prompt_key, size)
         return cls(
-            group=frozen(group),
-            length=frozen(length),
-            correct=flags("correct", correct, size),
-            well_formed=flags("well_formed", well_formed, size, default=True),
-            repetitive=flags("repetitive", repetitive, size, default=False),
-            truncated=flags("truncated", truncated, size, default=False),
+            frozen(group),
+            frozen(length),
+            *_verdicts(size, correct, well_formed, repetitive, truncated),
             task_score=None if task_score is None else own_scores(task_score, size),
             step=step_number(step),
-            max_response_length=max_response_length,
+            max_response_length=longest,
             columns={name: column(name, values, size) for name, values in (columns or {}).items()},
-            prompt_key=prompt_keys(group, prompt, prompt_key),
+            prompt_key=keys,
         )
 
     @property
@@ -221,3 +213,33 @@ class Rollouts:
             columns={name: frozen(values[keep]) for name, values in self.columns.items()},
             prompt_key=tuple(self.prompt_key[kept] for kept in self.group[keep][first_rows(group)].tolist()),
         )
+
+
+def _longest(max_response_length: int | None) -> int | None:
+    if max_response_length is None:
+        return None
+    return positive_int("max_response_length", max_response_length, "number of tokens", 8192)
+
+
+def _groups(prompt: Iterable[object], keys: Sequence[str] | None, size: int) -> tuple[Ints, tuple[str, ...]]:
+    """Number the group of each response, [B], and name each group, [G]."""
+    ids = prompt if isinstance(prompt, Sequence | np.ndarray) else list(prompt)
+    group = group_numbers(ids)
+    same_size("prompt", len(group), size)
+    return group, prompt_keys(group, ids, keys)
+
+
+def _verdicts(
+    size: int,
+    correct: ArrayLike,
+    well_formed: ArrayLike | None,
+    repetitive: ArrayLike | None,
+    truncated: ArrayLike | None,
+) -> tuple[Bools, Bools, Bools, Bools]:
+    """Check what is said of each response, [B] each, in the order of the fields of `Rollouts`."""
+    return (
+        flags("correct", correct, size),
+        flags("well_formed", well_formed, size, default=True),
+        flags("repetitive", repetitive, size, default=False),
+        flags("truncated", truncated, size, default=False),
+    )

@@ -18,38 +18,22 @@ from laser_verl.core.registry import describe
 from laser_verl.quickstart.plan import Plan, Stage
 from laser_verl.quickstart.world import knows_think_tags
 
-# Options of methods on the scale of the miniature world; a method gets those that it has.
-_WORLD_OPTIONS: Mapping[str, Any] = {
-    "target_length": 24,
-    "lower_bound": 8,
-    "interval": 4,
-    "window": 64,
-    "update_every": 5,
-    "limit_easy": 16,
-    "limit_hard": 40,
-    "stages": [40, 24],
-    "starts": [0, 35],
-    "longest": 64,
-    "shortest": 24,
-    "period": 20,
-    "buffer": 32,
-    "context_length": 128,
-}
-_OWN_OPTIONS: Mapping[str, Any] = {
-    "target_length": 128,
-    "lower_bound": 32,
-    "interval": 16,
-    "window": 64,
-    "update_every": 2,
-    "limit_easy": 96,
-    "limit_hard": 192,
-    "stages": [256, 128],
-    "starts": [0, 4],
-    "longest": 256,
-    "shortest": 128,
-    "period": 8,
-    "buffer": 64,
-    "context_length": 256,
+# Options of methods, on the scale of the miniature world and of a model of one's own; a method gets those that it has.
+_SCALES: Mapping[str, tuple[Any, Any]] = {
+    "target_length": (24, 128),
+    "lower_bound": (8, 32),
+    "interval": (4, 16),
+    "window": (64, 64),
+    "update_every": (5, 2),
+    "limit_easy": (16, 96),
+    "limit_hard": (40, 192),
+    "stages": ([40, 24], [256, 128]),
+    "starts": ([0, 35], [0, 4]),
+    "longest": (64, 256),
+    "shortest": (24, 128),
+    "period": (20, 8),
+    "buffer": (32, 64),
+    "context_length": (128, 256),
 }
 _OWN_PROMPT_TOKENS = 512
 _OWN_RESPONSE_TOKENS = 256
@@ -163,7 +147,7 @@ def _path(key: str, path: Path) -> str:
 
 def _method(plan: Plan) -> list[str]:
     known = describe(plan.method).options
-    options = {name: value for name, value in _scale(plan).items() if name in known}
+    options = {name: own if plan.is_own else world for name, (world, own) in _SCALES.items() if name in known}
     if plan.is_own and not knows_think_tags(plan.base):
         options["thinking"] = "boxed"
     if plan.data is not None:
@@ -172,10 +156,6 @@ def _method(plan: Plan) -> list[str]:
         f"reward.reward_manager.name={plan.method}",
         *(f"+reward.reward_kwargs.{name}={str(value).replace(' ', '')}" for name, value in options.items()),
     ]
-
-
-def _scale(plan: Plan) -> Mapping[str, Any]:
-    return _OWN_OPTIONS if plan.is_own else _WORLD_OPTIONS
 
 
 def _own_sizes(model: Path) -> list[str]:

@@ -48,7 +48,6 @@ class Row:
     """A line of the table."""
 
     name: str
-    num_before: int
     num_after: int
     accuracy_before: Estimate
     accuracy_after: Estimate
@@ -147,7 +146,6 @@ def _in_order_of_difficulty(rows: list[Row]) -> list[Row]:
 def _row(name: str, before: Sequence[Answer], after: Sequence[Answer]) -> Row:
     return Row(
         name=name,
-        num_before=len(before),
         num_after=len(after),
         accuracy_before=estimate([float(answer.correct) for answer in before]),
         accuracy_after=estimate([float(answer.correct) for answer in after]),

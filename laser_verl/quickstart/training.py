@@ -104,7 +104,7 @@ class Display:
 
     def __init__(self, plan: Plan, stage: Stage, history: History, console: Console) -> None:
         """Show nothing yet."""
-        self._plan, self._stage, self._history, self._console = plan, stage, history, console
+        self._plan, self._history, self._console = plan, history, console
         self._shown = max(history.trained, default=0)
         self._starting = True
         self._progress = Progress(

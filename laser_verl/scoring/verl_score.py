@@ -19,7 +19,7 @@ from laser_verl.scoring.answers import gold_answers
 from laser_verl.scoring.formats import reader
 from laser_verl.scoring.scorer import Scorer
 from laser_verl.scoring.tasks import DEFAULT, MATH, Scorers, Task, read_scorers
-from laser_verl.scoring.verdict import LAYERS, STATUSES
+from laser_verl.scoring.verdict import LAYERS, STATUSES, Verdict
 
 _SCORES = Scores()
 
@@ -72,6 +72,10 @@ async def compute_score(
     verdict = await scorer.score_async(
         solution_str, ground_truth, prompt_opens_think=prompt_opens_think, row=row, judge=task.judge
     )
+    return _as_numbers(verdict)
+
+
+def _as_numbers(verdict: Verdict) -> dict[str, float]:
     task_score = _SCORES.correct if verdict.correct else _SCORES.wrong
     return {
         "score": task_score if verdict.well_formed else _SCORES.malformed,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import types
@@ -14,8 +15,10 @@ from typer.testing import CliRunner
 from laser_verl import __version__
 from laser_verl.cli import app
 from laser_verl.commands import BadInput, info
+from laser_verl.commands.console import Output
 
 BATCH = '{"prompt": ["p"], "response_length": [10], "correct": [1], "well_formed": [1]}\n'
+FULL = "laser_verl: standard output cannot be written: No space left on device"
 RESPONSE = r'{"response": "<think>a</think> \\boxed{\\sin(x)}", "gold": "$\\cos(x)$"}' + "\n"
 
 
@@ -23,9 +26,11 @@ def invoke(*arguments: str) -> Any:
     return CliRunner().invoke(app, list(arguments))
 
 
-def call(*arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
+def call(*arguments: str, stdin: str = "", stdout: Any = subprocess.PIPE) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "laser_verl", *arguments]
-    return subprocess.run(command, input=stdin, capture_output=True, text=True, timeout=60, check=False)
+    return subprocess.run(
+        command, input=stdin, stdout=stdout, stderr=subprocess.PIPE, text=True, timeout=60, check=False
+    )
 
 
 @pytest.fixture
@@ -60,7 +65,8 @@ def test_methods_as_json_are_complete() -> None:
     result = invoke("methods", "--json")
     methods = {method["name"]: method for method in json.loads(result.stdout)}
     assert {"laser", "laser_d", "laser_de"} <= methods.keys()
-    assert all(list(method) == ["name", "needs", "options", "source"] for method in methods.values())
+    keys = ["name", "needs", "options", "source", "set_by", "required"]
+    assert all(list(method) == keys for method in methods.values())
     assert methods["laser"]["needs"] == ["response"]
     assert methods["laser_d"]["needs"] == ["group", "history"]
     assert methods["laser"]["options"] == {
@@ -69,6 +75,7 @@ def test_methods_as_json_are_complete() -> None:
         "scores": {"correct": 1.0, "wrong": -0.5, "malformed": -1.0},
         "ramp": None,
     }
+    assert (methods["laser"]["required"], methods["laser_d"]["required"]) == (["target_length"], [])
     assert methods["laser_d"]["options"]["lower_bound"] == 2048
     assert "2505.15612" in methods["laser_de"]["source"]
 
@@ -85,10 +92,13 @@ def test_methods_for_people_name_options_defaults_and_formula() -> None:
         assert part in details
 
 
-def test_an_unknown_method_is_wrong_usage_with_the_closest_name() -> None:
-    result = invoke("methods", "lazer")
-    assert (result.exit_code, result.stdout) == (2, "")
-    assert "did you mean 'laser'?" in result.stderr
+@pytest.mark.parametrize(("written", "meant"), [("lazer", "laser"), ("mpgo", "mgpo"), ("dlr", "dler")])
+def test_an_unknown_name_is_wrong_usage_with_the_closest_reward_or_rule(written: str, meant: str) -> None:
+    for arguments in (["methods", written], ["simulate", written, "--input", "-"]):
+        result = invoke(*arguments)
+        assert (result.exit_code, result.stdout) == (2, "")
+        assert f"did you mean {meant!r}?" in result.stderr
+        assert all(name in result.stderr for name in ("laser_de", "mgpo"))
 
 
 def test_info_tells_what_is_registered_and_what_failed(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -156,6 +166,18 @@ def test_check_gets_the_very_arguments_and_its_exit_code_is_ours(fake_command: A
     assert seen == [arguments]
 
 
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        ("check", "--json anywhere among them"),
+        ("simulate", "the rule is not simulated"),
+        ("methods", "set_by is the key"),
+    ],
+)
+def test_help_says_what_a_list_of_options_does_not(command: str, said: str) -> None:
+    assert said in " ".join(invoke(command, "--help").stdout.split())
+
+
 def test_a_command_that_finds_something_bad_exits_with_one(fake_command: Any) -> None:
     def run(arguments: list[str]) -> int:
         raise BadInput("train.parquet has no rows")
@@ -200,6 +222,60 @@ def test_exit_codes_of_the_program(method: str, stdin: str, code: int) -> None:
     done = call("simulate", method, "--input", "-", "--options", '{"target_length": 10}', stdin=stdin)
     assert (done.returncode, done.stdout) == (code, "")
     assert done.stderr.startswith("laser_verl: ")
+
+
+SIMULATE = ["simulate", "laser", "--input", "-", "--options", '{"target_length": 10}']
+PRINTING = {
+    "methods": (["methods"], ""),
+    "methods as JSON": (["methods", "--json"], ""),
+    "one method": (["methods", "laser"], ""),
+    "simulate": (SIMULATE, BATCH * 2),
+    "targets": (["targets", "--input", "-"], BATCH),
+    "score": (["score", "--input", "-"], RESPONSE * 2),
+}
+
+
+@pytest.mark.parametrize(("arguments", "text"), PRINTING.values(), ids=PRINTING)
+def test_output_that_cannot_be_written_is_one_line_and_exit_code_1(arguments: list[str], text: str) -> None:
+    with open("/dev/full", "w") as full:
+        done = call(*arguments, stdin=text, stdout=full)
+    assert (done.returncode, done.stderr) == (1, f"{FULL}\n")
+
+
+@pytest.mark.parametrize(("arguments", "text"), PRINTING.values(), ids=PRINTING)
+def test_a_reader_that_goes_away_ends_a_command_quietly_as_it_ends_other_tools(arguments: list[str], text: str) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    try:
+        done = call(*arguments, stdin=text, stdout=writer)
+    finally:
+        os.close(writer)
+    assert (done.returncode, done.stderr) == (141, "")
+
+
+def test_info_words_the_error_of_its_output_too() -> None:
+    script = (
+        "import sys\n"
+        "from laser_verl import cli\n"
+        "from laser_verl.commands import info\n"
+        "info._registrations = lambda: ({}, {})\n"
+        "sys.argv[1:] = ['info']\n"
+        "cli.main()\n"
+    )
+    with open("/dev/full", "w") as full:
+        command = [sys.executable, "-c", script]
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stderr) == (1, f"{FULL}\n")
+
+
+def test_check_and_tables_word_the_error_of_an_output_too(fake_command: Any) -> None:
+    def run(arguments: list[str]) -> int:
+        Output(file=open("/dev/full", "w")).print("active")  # noqa: SIM115
+        return 0
+
+    fake_command("check", run)
+    result = invoke("check")
+    assert (result.exit_code, result.stderr) == (1, f"{FULL}\n")
 
 
 def test_light_commands_import_neither_verl_nor_torch() -> None:

@@ -9,11 +9,12 @@ import pytest
 from typer.testing import CliRunner
 
 from laser_verl.cli import app
-from laser_verl.commands import WrongUsage, methods
+from laser_verl.commands import methods
 from laser_verl.core import describe, method_names
 from laser_verl.core.advantages.base import describe_rule, rule_names
 
 WIDTH = 100
+FIND = {"reward.reward_manager.name": describe, "algorithm.adv_estimator": describe_rule}
 
 
 def invoke(*arguments: str) -> Any:
@@ -25,14 +26,15 @@ def plain(text: str) -> str:
     return " ".join(text.translate(str.maketrans("│┃", "  ")).split())
 
 
-def test_every_name_appears_once_in_json() -> None:
+def test_every_reward_and_every_rule_has_a_record_in_json_that_says_where_it_is_set() -> None:
     records = json.loads(invoke("--json").stdout)
-    names = [record["name"] for record in records]
-    assert names == [*method_names(), *(name for name in rule_names() if name not in method_names())]
-    assert all(list(record) == ["name", "needs", "options", "source"] for record in records)
+    names = {key: [record["name"] for record in records if record["set_by"] == key] for key in FIND}
+    assert names == {"reward.reward_manager.name": method_names(), "algorithm.adv_estimator": rule_names()}
+    assert len(records) == len(method_names()) + len(rule_names())
     for record in records:
-        info = describe(record["name"]) if record["name"] in method_names() else describe_rule(record["name"])
+        info = FIND[record["set_by"]](record["name"])
         assert (record["options"], record["source"]) == (info.options, info.source)
+        assert record["required"] == list(info.required)
 
 
 def test_the_overview_lists_both_kinds_with_where_each_is_set() -> None:
@@ -78,6 +80,12 @@ def check_details(name: str, key: str, info: Any) -> None:
     assert all(info.meanings[option] for option in info.options)
 
 
+def test_only_what_has_options_has_a_table_of_them() -> None:
+    assert not describe_rule("gdpo").options
+    assert "default" not in invoke("gdpo").stdout
+    assert "default" in invoke("dler").stdout
+
+
 def test_a_name_of_both_kinds_shows_both() -> None:
     both = sorted({*method_names()} & {*rule_names()})
     assert "grpo_lead" in both
@@ -85,10 +93,6 @@ def test_a_name_of_both_kinds_shows_both() -> None:
         said = plain(invoke(name).stdout)
         for part in (f"reward.reward_manager.name={name}", f"algorithm.adv_estimator={name}"):
             assert part in said
-        [record] = json.loads(invoke(name, "--json").stdout)
-        assert record["options"] == describe(name).options
-
-
-def test_the_closest_name_of_either_kind_is_suggested() -> None:
-    with pytest.raises(WrongUsage, match="unknown method 'dlr'; did you mean 'dler'"):
-        methods.select("dlr")
+        reward, rule = json.loads(invoke(name, "--json").stdout)
+        assert (reward["set_by"], reward["options"]) == ("reward.reward_manager.name", describe(name).options)
+        assert (rule["set_by"], rule["options"]) == ("algorithm.adv_estimator", describe_rule(name).options)

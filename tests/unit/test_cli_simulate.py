@@ -77,6 +77,16 @@ def test_a_method_without_bands_has_null_for_them(tmp_path: Path) -> None:
     }
 
 
+def test_a_response_whose_method_in_a_mixture_has_no_bands_has_null_for_it(tmp_path: Path) -> None:
+    line = batch([2000, 10, 10, 10], [1, 0, 1, 1], data_source=["math", "math", "chat", "chat"])
+    line["prompt"] = ["p", "p", "q", "q"]
+    options = {"per_data_source": {"math": {"method": "laser_d", **FIXED_TARGETS}, "chat": "none"}}
+    [out] = rewards(write(tmp_path / "b.jsonl", [line]), "mixed", options)
+    # 1 of 2 solved is medium
+    assert out["band"] == ["medium", "medium", None, None]
+    assert out["target_length"] == [4096, 4096, None, None]
+
+
 def test_adaptive_targets_are_live_in_the_first_line_and_carry_over(tmp_path: Path) -> None:
     lines = [batch([5, 15, 25], [1, 1, 1], max_response_length=40), batch([5, 15, 25], [1, 1, 1])]
     path = write(tmp_path / "batches.jsonl", lines)
@@ -205,6 +215,23 @@ def test_a_file_without_lines_is_bad_data(tmp_path: Path) -> None:
     assert "holds no batch" in result.stderr
 
 
+@pytest.mark.parametrize("command", [("simulate", "none"), ("targets",)])
+def test_standard_input_without_lines_is_called_by_its_name(command: tuple[str, ...]) -> None:
+    result = CliRunner().invoke(app, [*command, "--input", "-"], input="")
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr.startswith("laser_verl: standard input holds no batch")
+
+
+@pytest.mark.parametrize(("method", "code"), [("laser_d", 2), ("drpo", 1)])
+def test_a_limit_that_is_not_known_may_come_from_the_line(tmp_path: Path, method: str, code: int) -> None:
+    path = write(tmp_path / "b.jsonl", [batch([10, 20], [1, 0])])
+    result = simulate(method, "--input", path)
+    assert result.exit_code == code
+    assert "or give each line of --input the key max_response_length" in result.stderr
+    path = write(tmp_path / "b.jsonl", [batch([10, 20], [1, 0], max_response_length=4096)])
+    assert simulate(method, "--input", path).exit_code == 0
+
+
 @pytest.mark.parametrize(
     ("method", "options", "message"),
     [
@@ -247,6 +274,12 @@ def test_an_advantage_rule_is_applied_to_plain_correctness(tmp_path: Path) -> No
     # the golden case `ddca/mixed`
     expected = [0.80107838, 0.79156029, 0.78368893, 0.76986568, -1.29099442, 0.72678999, -1.29099442, -1.29099442]
     assert line["advantage"] == pytest.approx(expected, abs=1e-5)
+
+
+def test_a_name_that_is_a_reward_and_a_rule_is_the_reward(tmp_path: Path) -> None:
+    [line] = rewards(write(tmp_path / "batch.jsonl", [batch([10, 20], [1, 0])]), "grpo_lead")
+    assert "advantage" not in line
+    assert line["reward"][1] == -1.0
 
 
 def test_wrong_options_of_an_advantage_rule_are_wrong_usage(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""What is generated in docs/ is as the code would write it now."""
+"""What is generated in docs/ and README.md is as the code would write it now, and what is not names what there is."""
 
 from __future__ import annotations
 
@@ -11,27 +11,73 @@ from pathlib import Path
 
 import pytest
 
-from laser_verl.core import method_names
-from laser_verl.core.advantages.base import rule_names
+from laser_verl.core import MethodBase, describe, method_names
+from laser_verl.core.advantages.base import describe_rule, rule_names
+from laser_verl.core.registry import METHODS
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 DOCS = REPOSITORY / "docs"
 FIGURE = DOCS / "figures" / "penalty_size.py"
 PAGE = (DOCS / "methods.md").read_text(encoding="utf-8")
+README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
+HEADINGS = re.findall(r"^#+ (.+)$", PAGE, re.MULTILINE)
+# as GitHub makes them
+ANCHORS = {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in HEADINGS}
 
 
-def test_the_page_of_methods_is_up_to_date() -> None:
-    made = runpy.run_path(str(DOCS / "make_methods.py"))["page"](PAGE)
-    assert made == PAGE, "run: python docs/make_methods.py"
+def test_what_the_methods_say_of_themselves_is_up_to_date() -> None:
+    script = runpy.run_path(str(DOCS / "make_methods.py"))
+    assert script["PAGES"] == (DOCS / "methods.md", REPOSITORY / "README.md")
+    for text in (PAGE, README):
+        assert script["page"](text) == text, "run: python docs/make_methods.py"
+    for name in script["PARTS"]:
+        assert f"<!-- begin {name} -->\n" in PAGE + README
+
+
+def test_the_readme_has_every_method_under_what_it_needs_and_every_rule() -> None:
+    others = re.findall(r"^\| ([\w, ]+) \| (`.+`) \|$", README.partition("## Methods")[2], re.MULTILINE)
+    found = {name: needs for needs, names in others for name in re.findall(r"`(\w+)`", names)}
+    found |= dict(re.findall(r"^\| `(laser\w*)` \| .+ \| ([\w, ]+) \|$", README, re.MULTILINE))
+    expected = {name: describe(name).needs for name in method_names() if name != "mixed"}
+    assert found.pop("mixed") == "what its methods need"
+    assert {name: set(needs.split(", ")) for name, needs in found.items()} == expected
+    rules = README.partition("Advantage rules go with any of them")[2].partition("docs/methods.md")[0]
+    assert set(re.findall(r"`(\w+)`", rules)) >= set(rule_names())
+
+
+def test_the_readme_names_the_rows_of_the_benchmark_as_it_prints_them() -> None:
+    table = README.partition("| | (a) eight responses")[2].partition("\n\n")[0]
+    labels = re.findall(r"^\| ([^|]+?) \| [\d.]+ ×", table, re.MULTILINE)
+    script = (REPOSITORY / "benchmarks" / "scoring.py").read_text(encoding="utf-8")
+    assert len(labels) == 7
+    assert [label for label in labels if f'"{label}"' not in script] == []
+
+
+def test_the_options_that_stand_for_the_authors_code_are_options() -> None:
+    sentence = PAGE.partition("an option gives the other:")[2].partition(". Each")[0]
+    option, pairs = "", set()
+    for name, is_option in re.findall(r"`(\w+)`(\sof\b)?", sentence):
+        if is_option:
+            option = name
+        else:
+            pairs.add((option, name))
+    assert len(pairs) >= 12
+    for option, name in pairs:
+        assert option in (describe(name) if name in method_names() else describe_rule(name)).options
+
+
+def test_the_page_of_what_is_saved_has_every_method_that_keeps_more_than_its_name() -> None:
+    table = (DOCS / "state.md").read_text(encoding="utf-8").partition("| --- |")[2].partition("\n\n")[0]
+    keeping = {name for row in table.splitlines()[1:-1] for name in re.findall(r"`(\w+)`", row.split("|")[1])}
+    classes = {name: METHODS._entry(name).cls for name in method_names()}
+    assert keeping == {name for name, cls in classes.items() if cls.state_dict is not MethodBase.state_dict}
 
 
 def test_every_method_and_rule_has_its_heading_and_every_link_its_target() -> None:
-    headings = re.findall(r"^#+ (.+)$", PAGE, re.MULTILINE)
     for name in (*method_names(), *rule_names()):
-        assert any(heading.startswith(f"`{name}`") for heading in headings)
-    # as GitHub makes them
-    anchors = {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
-    assert set(re.findall(r"\]\(#([^)]+)\)", PAGE)) <= anchors
+        assert any(heading.startswith(f"`{name}`") for heading in HEADINGS)
+    assert set(re.findall(r"\]\(#([^)]+)\)", PAGE)) <= ANCHORS
+    assert set(re.findall(r"\]\(docs/methods\.md#([^)]+)\)", README)) <= ANCHORS
     for file in re.findall(r"\]\(([^#)]+)\)", PAGE):
         assert file.startswith("https://arxiv.org/abs/") or (DOCS / file).is_file()
 

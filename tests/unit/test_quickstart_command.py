@@ -1,5 +1,6 @@
 import json
 import shlex
+from dataclasses import replace
 
 import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -26,6 +27,14 @@ def test_a_method_gets_the_options_that_it_has(tmp_path, method, has, lacks):
     text = " ".join(arguments(Plan(tmp_path, method=method), Stage.FRESH))
     assert f"+reward.reward_kwargs.{has}" in text
     assert f"reward_kwargs.{lacks}" not in text
+
+
+def test_options_are_of_the_scale_of_the_model(tmp_path):
+    world = arguments(Plan(tmp_path, method="thinkprune"), Stage.FRESH)
+    mine = own(tmp_path, "")
+    one_s_own = arguments(replace(mine, method="thinkprune"), Stage.FRESH)
+    for words, stages, starts in ((world, "[40,24]", "[0,35]"), (one_s_own, "[256,128]", "[0,4]")):
+        assert {f"+reward.reward_kwargs.stages={stages}", f"+reward.reward_kwargs.starts={starts}"} <= set(words)
 
 
 def evaluate_base(plan, text="{}\n"):

@@ -20,7 +20,6 @@ from laser_verl.quickstart.evaluation import (
 def row(accuracy, tokens, errors=(0.02, 0.02)):
     return Row(
         name="all",
-        num_before=600,
         num_after=600,
         accuracy_before=Estimate(accuracy[0], errors[0]),
         accuracy_after=Estimate(accuracy[1], errors[1]),

@@ -36,28 +36,24 @@ def test_a_folder_of_something_else_is_refused(tmp_path):
         stage_of(plan_in(tmp_path))
 
 
-def test_a_run_without_a_checkpoint_starts_again(tmp_path):
+@pytest.mark.parametrize(
+    ("evaluated", "saved", "stage"),
+    [
+        ((), 0, Stage.RESUME),
+        ((0,), 20, Stage.RESUME),
+        ((0,), 40, Stage.EVALUATE),
+        ((0, 40), 40, Stage.FINISHED),
+    ],
+    ids=["before its first checkpoint", "between checkpoints", "in its last evaluation", "finished"],
+)
+def test_a_run_that_was_stopped_does_what_is_left(tmp_path, evaluated, saved, stage):
     plan = plan_in(tmp_path)
     record(plan)
-    assert stage_of(plan) is Stage.RESUME
-    assert saved_step(plan) == 0
-
-
-def test_a_run_between_checkpoints_goes_on(tmp_path):
-    plan = plan_in(tmp_path)
-    record(plan)
-    evaluate(plan, 0)
-    save_checkpoint(plan, 20)
-    assert stage_of(plan) is Stage.RESUME
-    assert saved_step(plan) == 20
-
-
-def test_a_run_stopped_in_its_last_evaluation_only_evaluates(tmp_path):
-    plan = plan_in(tmp_path)
-    record(plan)
-    evaluate(plan, 0)
-    save_checkpoint(plan, 40)
-    assert stage_of(plan) is Stage.EVALUATE
+    evaluate(plan, *evaluated)
+    if saved:
+        save_checkpoint(plan, saved)
+    assert stage_of(plan) is stage
+    assert saved_step(plan) == saved
 
 
 @pytest.mark.parametrize("step", [0, 40])
@@ -102,14 +98,6 @@ def test_the_training_of_a_killed_quickstart_keeps_others_out(tmp_path):
         left.wait()
     with alone_in(tmp_path):
         pass
-
-
-def test_a_finished_run_is_only_shown(tmp_path):
-    plan = plan_in(tmp_path)
-    record(plan)
-    evaluate(plan, 0, 40)
-    save_checkpoint(plan, 40)
-    assert stage_of(plan) is Stage.FINISHED
 
 
 @pytest.mark.parametrize("change", [{"seed": 2}, {"method": "laser"}, {"steps": 41}, {"nodes": 2}])
