@@ -1,17 +1,18 @@
 """How long each method takes on 10^6 responses, beside a loop-style version of it: `python benchmarks/methods.py`.
 
 Every method observes and shapes shuffled rows, in groups of 8, that it has a history of; every advantage rule works on
-rewards of kimi. Pinned to one core; the smallest processor time of several repeats counts. A ratio of 10^6 to 10^5
-responses of 10 is linear. The loops are the oracles of the tests, plain Python over the rows of a group with the same
-options, timed on 2 * 10^4 of the same responses and scaled to 10^6. Takes about half a minute.
+rewards of kimi. Pinned to one core; the smallest processor time of several repeats counts. Three numbers for each:
+seconds; the ratio to a tenth of the responses, of which 10 is linear; and how many times slower loops are. These are
+the oracles of the tests, plain Python over the rows with the same options, timed on at most 2 * 10^4 of the same
+responses and scaled by their number. `--responses` takes another number in the place of 10^6. Takes about half a
+minute.
 """
 
 from __future__ import annotations
 
-import argparse
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -19,28 +20,21 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 from rich.table import Table
-from shaping import GROUP_SIZE, columns, seconds
+from shaping import GROUP_SIZE, columns, parser_of, seconds
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from laser_verl.core import Context, Rollouts, build, method_names
 from laser_verl.core.advantages.base import build_rule, rule_names
 from tests.oracles.advantages import RULE_ORACLES, Rated
-from tests.oracles.rows import Row
-from tests.property.random_groups import all_oracles, expected
+from tests.oracles.rows import Batch, Oracle, Row
+from tests.property.random_groups import all_oracles
 
-SIZES = (10**5, 10**6)
-LOOP_SIZE = 2 * 10**4
+MOST_OF_LOOPS = 2 * 10**4
 CONTEXT = Context(GROUP_SIZE, 20_480)
-
-# Where the defaults do not do and no oracle says which options to take.
-OPTIONS: dict[str, dict[str, Any]] = {
-    "laser": {"target_length": 4096},
-    "mixed": {"per_data_source": {"math": "laser_d", "code": "kimi", "default": "none"}},
-}
+# Adaptive targets are chosen anew after as many steps.
+STEPS_APART = 20
 RULE_OPTIONS: dict[str, dict[str, Any]] = {"drpo": {"max_length": 20_480}}
-# The oracle of GDPO goes through every token, 10^10 of them.
-WITHOUT_LOOPS = ("gdpo",)
 DRAWS: dict[str, Callable[[np.random.Generator, int], np.ndarray]] = {
     "budget": lambda draw, size: draw.integers(1, 4001, size).astype(np.float64),
     "data_source": lambda draw, size: draw.choice(np.array(["math", "code", "chat"], dtype=object), size),
@@ -52,11 +46,11 @@ DRAWS: dict[str, Callable[[np.random.Generator, int], np.ndarray]] = {
 
 @dataclass(frozen=True)
 class Timing:
-    """Seconds on each of `SIZES`, and of loops over the larger one; None if there are no loops."""
+    """Seconds on a tenth of the responses, on all of them, and of loops over all of them."""
 
     small: float
     large: float
-    loops: float | None
+    loops: float
 
 
 def batch(size: int) -> Rollouts:
@@ -73,10 +67,10 @@ def batch(size: int) -> Rollouts:
 
 def fewer(rollouts: Rollouts) -> Rollouts:
     """The first groups of a batch."""
-    return rollouts.select(rollouts.group < LOOP_SIZE // GROUP_SIZE)
+    return rollouts.select(rollouts.group < MOST_OF_LOOPS // GROUP_SIZE)
 
 
-def grouped(rollouts: Rollouts, rows: list[Any]) -> list[list[Any]]:
+def grouped(rollouts: Rollouts, rows: Iterable[Any]) -> list[list[Any]]:
     """The rows group by group."""
     groups: list[list[Any]] = [[] for _ in range(rollouts.num_groups)]
     for group, row in zip(rollouts.group.tolist(), rows, strict=True):
@@ -84,31 +78,25 @@ def grouped(rollouts: Rollouts, rows: list[Any]) -> list[list[Any]]:
     return groups
 
 
-def rows_of(rollouts: Rollouts, names: tuple[str, ...]) -> list[Row]:
+def rows_of(rollouts: Rollouts, names: Iterable[str]) -> list[Row]:
     """What an oracle of a method sees of a batch."""
-    length, solved, well_formed = rollouts.length.tolist(), rollouts.solved.tolist(), rollouts.well_formed.tolist()
+    known = (rollouts.group, rollouts.length, rollouts.correct, rollouts.well_formed)
     given = {name: rollouts.columns[name].tolist() for name in names}
     return [
-        Row(length[row], solved[row], well_formed[row], columns={name: values[row] for name, values in given.items()})
-        for row in range(rollouts.size)
+        Row(*values, columns={name: column[row] for name, column in given.items()})
+        for row, values in enumerate(zip(*(column.tolist() for column in known), strict=True))
     ]
 
 
-def scaled(task: Callable[[], Any], repeats: int) -> float:
-    """Seconds that loops over a few groups would take on the largest size."""
-    return seconds(task, repeats) * SIZES[-1] / LOOP_SIZE
-
-
-def time_method(name: str, batches: Mapping[int, Rollouts], repeats: int) -> Timing:
-    """Time a method, and its oracle if it has one."""
-    oracle = all_oracles().get(name)
-    options = oracle.options[0] if oracle else OPTIONS.get(name, {})
-    times = []
-    for rollouts in batches.values():
+def time_method(name: str, batches: list[Rollouts], repeats: int) -> Timing:
+    """Time a method and its oracle."""
+    oracle = all_oracles()[name]
+    options, times = oracle.options[0], []
+    for rollouts in batches:
         method = build(name, options, CONTEXT)
         method.observe(rollouts)
-        # Copies, so that sums cached by an earlier repeat do not help; adaptive targets are chosen anew at each step.
-        steps = iter([replace(rollouts, step=20 * step) for step in range(1, repeats + 1)])
+        # Copies, so that sums cached by an earlier repeat do not help.
+        steps = iter([replace(rollouts, step=STEPS_APART * step) for step in range(1, repeats + 1)])
 
         def task(method: Any = method, steps: Any = steps) -> None:
             fresh = next(steps)
@@ -116,17 +104,21 @@ def time_method(name: str, batches: Mapping[int, Rollouts], repeats: int) -> Tim
             assert np.isfinite(method.shape(fresh).reward).all()
 
         times.append(seconds(task, repeats))
-    if oracle is None:
-        return Timing(*times, None)
-    some = fewer(batches[SIZES[-1]])
+    return Timing(*times, time_oracle(oracle, batches[-1], repeats))
+
+
+def time_oracle(oracle: Oracle, rollouts: Rollouts, repeats: int) -> float:
+    """Time loops over the first groups, which come twice so that there is a history, and scale to all of the batch."""
+    some = fewer(rollouts)
     groups = grouped(some, rows_of(some, oracle.columns))
-    return Timing(*times, scaled(lambda: expected(oracle, groups, options), repeats))
+    run = [Batch(groups, step) for step in (0, STEPS_APART)]
+    return seconds(lambda: oracle.rule(run, **oracle.options[0]), repeats) / 2 * rollouts.size / some.size
 
 
-def time_rule(name: str, batches: Mapping[int, Rollouts], repeats: int) -> Timing:
+def time_rule(name: str, batches: list[Rollouts], repeats: int) -> Timing:
     """Time an advantage rule and its oracle on rewards of kimi."""
     options, times = RULE_OPTIONS.get(name, {}), []
-    for rollouts in batches.values():
+    for rollouts in batches:
         rule, shaped = build_rule(name, options, replace(CONTEXT, group_size=None)), build("kimi").shape(rollouts)
         copies = iter([replace(rollouts) for _ in range(repeats)])
 
@@ -134,44 +126,51 @@ def time_rule(name: str, batches: Mapping[int, Rollouts], repeats: int) -> Timin
             assert np.isfinite(rule.advantages(next(copies), shaped, shaped.reward).values).all()
 
         times.append(seconds(task, repeats))
-    if name in WITHOUT_LOOPS:
-        return Timing(*times, None)
-    some = fewer(batches[SIZES[-1]])
+    some = fewer(batches[-1])
     shaped = build("kimi").shape(some)
     values = (some.length, some.solved, shaped.task_reward, shaped.length_reward)
     groups = grouped(some, [Rated(*row) for row in zip(*(column.tolist() for column in values), strict=True)])
-    return Timing(*times, scaled(lambda: RULE_ORACLES[name].rule(groups, **options), repeats))
+    loops = seconds(lambda: RULE_ORACLES[name].rule(groups, **options), repeats)
+    return Timing(*times, loops * batches[-1].size / some.size)
 
 
-def add_row(table: Table, name: str, timing: Timing) -> None:
-    """One line of the table."""
-    loops = ("", "") if timing.loops is None else (f"{timing.loops:.1f}", f"{timing.loops / timing.large:.0f}")
-    table.add_row(name, f"{timing.small:.4f}", f"{timing.large:.3f}", f"{timing.large / timing.small:.1f}", *loops)
+KINDS: dict[str, tuple[list[str], Callable[[str, list[Rollouts], int], Timing]]] = {
+    "length rewards": (method_names(), time_method),
+    "advantages": (rule_names(), time_rule),
+}
+
+
+def table_of(size: int) -> Table:
+    """The headings."""
+    loops = f"loops, s for\n{size:,}, from\n{min(size, MOST_OF_LOOPS):,}"
+    table = Table("", f"s for\n{size // 10:,}", f"s for\n{size:,}", "ratio", loops, "times\nslower")
+    for column in table.columns[1:]:
+        column.justify = "right"
+    return table
 
 
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--only", nargs="*", help="names of methods and rules")
+    parser = parser_of(__doc__)
+    known = sorted({name for names, _ in KINDS.values() for name in names})
+    parser.add_argument("--only", nargs="+", choices=known, metavar="NAME", help="names of methods and rules")
     arguments = parser.parse_args()
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
-    table = Table("", "10^5 [s]", "10^6 [s]", "ratio", "loops, 10^6 [s]", "times slower")
-    for column in table.columns[1:]:
-        column.justify = "right"
-    batches = {size: batch(size) for size in SIZES}
+    table = table_of(arguments.responses)
+    batches = [batch(size) for size in (arguments.responses // 10, arguments.responses)]
     timings: dict[str, Timing] = {}
-    for kind, names, time in (("length rewards", method_names(), time_method), ("advantages", rule_names(), time_rule)):
+    for kind, (names, time) in KINDS.items():
         table.add_row(kind)
         for name in names:
             if arguments.only is None or name in arguments.only:
-                timings[f"{name} ({kind})"] = timing = time(name, batches, arguments.repeats)
-                add_row(table, f"  {name}", timing)
+                timings[f"{name} ({kind})"] = found = time(name, batches, arguments.repeats)
+                numbers = (f"{found.small:.4f}", f"{found.large:.3f}", f"{found.large / found.small:.1f}")
+                table.add_row(f"  {name}", *numbers, f"{found.loops:.2f}", f"{found.loops / found.large:.0f}")
         table.add_section()
     Console(width=100).print(table)
     slowest = max(timings, key=lambda name: timings[name].large)
-    print(f"slowest: {slowest}, {timings[slowest].large:.3f} s on 10^6 responses")
+    print(f"slowest: {slowest}, {timings[slowest].large:.3f} s on {arguments.responses:,} responses")
 
 
 if __name__ == "__main__":

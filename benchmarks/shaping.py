@@ -4,6 +4,7 @@ Every size is timed on random groups of 8 in shuffled rows: observing (all group
 anew) and shaping; then with the checks and the grouping of `Rollouts.build` too, from integer ids, and from texts like
 verl's `uid` (one object per prompt, or one per row, as a file of rollouts gives them). Pinned to one core; the smallest
 processor time of several repeats counts. Prints a table with the ratio of 10^6 to 10^5 responses: 10 is linear.
+`--responses` takes other numbers in the place of 10^6 and of its tenth.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from laser_verl.core import Context, Rollouts, build
 
 GROUP_SIZE = 8
 LONGEST = 16384
+RESPONSES = 10**6
 
 
 def columns(size: int, seed: int) -> dict[str, np.ndarray]:
@@ -87,17 +89,47 @@ def measure(size: int, repeats: int) -> dict[str, float]:
     }
 
 
+def whole_number(text: str) -> int:
+    """Read an argument: 1 or more."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} must be a whole number of 1 or more; give e.g. 5")
+    return int(text)
+
+
+def number_of_responses(text: str) -> int:
+    """Read an argument: whole groups, and whole groups in a tenth of it too."""
+    if not text.isdecimal() or int(text) < 1 or int(text) % (10 * GROUP_SIZE):
+        raise argparse.ArgumentTypeError(
+            f"{text!r} must be a multiple of {10 * GROUP_SIZE}, so that a tenth of it is whole groups of {GROUP_SIZE}; "
+            "give e.g. 100000"
+        )
+    return int(text)
+
+
+def parser_of(description: str | None) -> argparse.ArgumentParser:
+    """Make a parser with the arguments that the timings share."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--repeats", type=whole_number, default=5, help="runs of each task (default 5)")
+    parser.add_argument(
+        "--responses",
+        type=number_of_responses,
+        default=RESPONSES,
+        help=f"size of the larger batch, a multiple of {10 * GROUP_SIZE} (default 1000000); the smaller is a tenth",
+    )
+    return parser
+
+
 def main() -> None:
     """Print the table."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--repeats", type=int, default=5)
-    repeats = parser.parse_args().repeats
+    arguments = parser_of(__doc__).parse_args()
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
-    small, large = measure(10**5, repeats), measure(10**6, repeats)
-    print(f"{'LASER-D, targets included':<28}{'10^5 [s]':>10}{'10^6 [s]':>10}{'ratio':>8}")
+    sizes = (arguments.responses // 10, arguments.responses)
+    small, large = (measure(size, arguments.repeats) for size in sizes)
+    headings = [f"{size:,} [s]" for size in sizes]
+    print(f"{'LASER-D, targets included':<28}{headings[0]:>14}{headings[1]:>14}{'ratio':>8}")
     for task in small:
-        print(f"{task:<28}{small[task]:>10.4f}{large[task]:>10.4f}{large[task] / small[task]:>8.1f}")
+        print(f"{task:<28}{small[task]:>14.4f}{large[task]:>14.4f}{large[task] / small[task]:>8.1f}")
 
 
 if __name__ == "__main__":

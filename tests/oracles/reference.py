@@ -1,11 +1,11 @@
-"""Methods that look at a reference, a budget or a way of answering, as plain loops over the rows of one group."""
+"""Methods that look at a reference, a budget or a way of answering, as plain loops over the rows."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
 
-from tests.oracles.rows import Row, oracle
+from tests.oracles.rows import Batch, Row, oracle, run_oracle
 
 
 def score(row: Row) -> float:
@@ -108,19 +108,56 @@ def thinkless(rows: list[Row], weight: float = 0.5) -> list[float]:
     return rewards
 
 
-@oracle("autothink", {"stage": 3}, {"stage": 3, "alpha": 0.2, "beta": 0.0}, columns=("uses_thinking",))
-def autothink(rows: list[Row], stage: int, alpha: float = 0.05, beta: float = 0.05) -> list[float]:
-    assert stage == 3, "the balance of stage 1 is over the whole batch"
+# What the balance moves a reward towards, by whether the response thinks and is solved.
+LOWER = {(True, True): 0.0, (True, False): -1.0, (False, True): 1.0, (False, False): -2.0}
+
+
+def base_of(row: Row) -> float:
+    if row.columns["uses_thinking"]:
+        return 1.0 if row.solved else 0.0
+    return 2.0 if row.solved else -1.0
+
+
+def length_step(row: Row, rows: list[Row], alpha: float, beta: float) -> float:
+    alike = [other.length for other in rows if other.solved == row.solved]
+    if len(alike) == 1:
+        return 0.0
+    mean = sum(alike) / len(alike)
+    std = math.sqrt(sum((length - mean) ** 2 for length in alike) / (len(alike) - 1))
+    z = (row.length - mean) / max(std, 1e-6)
+    return math.exp(-alpha * z) - 1 if row.solved else 1 - math.exp(-beta * z)
+
+
+@run_oracle(
+    "autothink",
+    {},
+    {"stage": 2},
+    {"stage": 3},
+    {"stage": 3, "alpha": 0.2, "beta": 0.0},
+    {"alpha": 0.1, "beta": 0.3, "gamma": 0.2},
+    columns=("uses_thinking",),
+)
+def autothink(
+    batches: Sequence[Batch],
+    stage: int = 1,
+    alpha: float | None = None,
+    beta: float | None = None,
+    gamma: float | None = None,
+) -> list[float]:
+    step = 0.05 if stage == 3 else 0.0
+    alpha, beta = step if alpha is None else alpha, step if beta is None else beta
+    gamma = (0.5 if stage == 1 else 1.0) if gamma is None else gamma
     rewards = []
-    for row in rows:
-        reward = score(row)
-        if not row.columns["uses_thinking"]:
-            reward = 2.0 if row.solved else -1.0
-        alike = [other.length for other in rows if other.solved == row.solved]
-        if len(alike) > 1:
-            mean = sum(alike) / len(alike)
-            std = math.sqrt(sum((length - mean) ** 2 for length in alike) / (len(alike) - 1))
-            z = (row.length - mean) / max(std, 1e-6)
-            reward += math.exp(-alpha * z) - 1 if row.solved else 1 - math.exp(-beta * z)
-        rewards.append(reward)
+    for batch in batches:
+        kinds = [bool(row.columns["uses_thinking"]) for rows in batch.groups for row in rows]
+        share = {thinks: kinds.count(thinks) / max(len(kinds), 1) for thinks in (True, False)}
+        for rows in batch.groups:
+            for row in rows:
+                thinks = bool(row.columns["uses_thinking"])
+                reward = -2.0 if row.repetitive and base_of(row) < 0 else base_of(row)
+                reward += length_step(row, rows, alpha, beta)
+                if share[thinks] > gamma:
+                    delta = min(1.0, 2.0 * (share[thinks] - gamma))
+                    reward = (1 - delta) * reward + delta * LOWER[thinks, row.solved]
+                rewards.append(reward)
     return rewards

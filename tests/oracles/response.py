@@ -23,15 +23,15 @@ def truncation(rows: list[Row], target_length: int, rho: float = 0.0) -> list[fl
     return rewards
 
 
-@oracle("thinkprune", {"stages": (2000,)})
-def thinkprune(rows: list[Row], stages: tuple[int, ...]) -> list[float]:
-    return [1.0 if row.solved and row.length <= stages[0] else 0.0 for row in rows]
-
-
-@oracle("siri", {"longest": 3000, "shortest": 1000}, {"longest": 3000, "shortest": 1000, "kind": "stair"})
-def siri(rows: list[Row], longest: int, shortest: int, kind: str = "cosine") -> list[float]:
-    at_step_0 = shortest if kind == "stair" else longest
-    return [1.0 if row.solved and row.length <= at_step_0 else 0.0 for row in rows]
+@oracle("none")
+def none(rows: list[Row]) -> list[float]:
+    rewards = []
+    for row in rows:
+        if row.solved:
+            rewards.append(1.0)
+        else:
+            rewards.append(-0.5 if row.well_formed else -1.0)
+    return rewards
 
 
 @oracle("l1_exact", {}, {"alpha": 0.01, "budget": 700}, columns=("budget",))

@@ -7,7 +7,6 @@ from hypothesis.strategies import DrawFn, SearchStrategy
 
 SMALL = st.integers(-30, 30)
 POSITIVE = st.integers(1, 40)
-SPACE = st.sampled_from(["", " ", r"\,", r"\ "])
 FRACTION_COMMANDS = st.sampled_from([r"\frac", r"\dfrac", r"\tfrac"])
 VARIABLES = st.sampled_from("xyzabnk")
 

@@ -7,11 +7,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-import numpy as np
 from hypothesis import note
 from hypothesis import strategies as st
 
 from laser_verl.core import Context, Method, Rollouts, build
+from tests.oracles.rows import Row
+from tests.property import random_groups
 
 LONGEST = 20_480
 CONTEXT = Context(group_size=8, max_response_length=LONGEST)
@@ -36,8 +37,9 @@ class Case:
         greatest: No reward is above.
         prefers_shorter_up_to: Of two solved responses of a group, neither beyond this length, the shorter one never
             scores below the other; 0 where a method makes no such claim.
-        same_length_up_to: Equal lengths of a group, up to this one, leave the standardised advantages those of the
-            task reward; beyond it the method pays right answers no more than wrong ones.
+        prefers_shorter_among: Column in which the two must be equal for that.
+        same_length_within: Equal lengths of a group, from the first of these to the last, leave the standardised
+            advantages those of the task reward; beyond, right answers may be worth as little as wrong ones, or less.
     """
 
     method: str
@@ -45,7 +47,8 @@ class Case:
     least: float = -math.inf
     greatest: float = math.inf
     prefers_shorter_up_to: int = LONGEST
-    same_length_up_to: int = LONGEST
+    prefers_shorter_among: str | None = None
+    same_length_within: tuple[int, int] = (0, LONGEST)
 
     def new(self, **options: Any) -> Method:
         """The method, fresh."""
@@ -61,17 +64,17 @@ _FURTHEST = (MOST_ROWS - 1) / math.sqrt(MOST_ROWS)
 
 CASES: dict[str, Case] = {
     "alp": _case("alp", {}, -1e-7 * LONGEST, 1.0),
-    # answers of a group may think or not, and a long one without a thought beats a short one with it
-    "autothink": _case("autothink", {}, -2.0, 2.0, prefers_shorter_up_to=0),
+    # a long answer without a thought beats a short one with it
+    "autothink": _case("autothink", {}, -2.0, 2.0, prefers_shorter_among="uses_thinking"),
     "autothink, stage 3": _case(
         "autothink",
         {"stage": 3},
         -3.0,
         1.0 + math.exp(0.05 * _FURTHEST),
-        prefers_shorter_up_to=0,
+        prefers_shorter_among="uses_thinking",
     ),
-    "cosine": _case("cosine", {"max_length": 14_336}, -10.0, 2.0, same_length_up_to=14_335),
-    "da_dler": _case("da_dler", {}, 0.0, 1.0, same_length_up_to=2000),
+    "cosine": _case("cosine", {"max_length": 14_336}, -10.0, 2.0, same_length_within=(0, 14_335)),
+    "da_dler": _case("da_dler", {}, 0.0, 1.0, same_length_within=(0, 2000)),
     "dapo_overlong": _case("dapo_overlong", {}, -2.0, 1.0),
     "dast": _case("dast", {}, -1.0, 1.0),
     "efficient": _case("efficient", {"alpha": 0.4}, 0.0, 1.0),
@@ -81,17 +84,24 @@ CASES: dict[str, Case] = {
     "hapo": _case("hapo", {}, -1.0, 2.0),
     "hapo, linear": _case("hapo", {"kind": "linear"}, -1.0, 2.0),
     # beyond context_length a right answer gets 0 where a shorter one may have got less; near it wrong answers get more
-    "hbpo": _case("hbpo", {}, -1.0, 4.0, prefers_shorter_up_to=4096, same_length_up_to=3000),
+    "hbpo": _case("hbpo", {}, -1.0, 4.0, prefers_shorter_up_to=4096, same_length_within=(0, 3000)),
     # below its budget an answer gets less by being shorter
     "hbpo, released": _case(
-        "hbpo", {"variant": "released_code"}, -1.0, 4.0, prefers_shorter_up_to=0, same_length_up_to=3000
+        "hbpo", {"variant": "released_code"}, -1.0, 4.0, prefers_shorter_up_to=0, same_length_within=(0, 3000)
     ),
     "kimi": _case("kimi", {}, -0.5, 1.5),
     # a length that the prompt asks for is to be met
     "l1_exact": _case("l1_exact", {}, -3e-4 * LONGEST, 1.0, prefers_shorter_up_to=0),
-    "l1_max": _case("l1_max", {}, 0.0, 1.0, same_length_up_to=2001),
+    "l1_max": _case("l1_max", {}, 0.0, 1.0, same_length_within=(0, 2001)),
+    # as printed in the table the sign is the other way round: long answers are worth more, and right ones of less than
+    # 1950 tokens nothing
     "l1_max, LASER's table": _case(
-        "l1_max", {"variant": "laser_table", "budget": 2000}, 0.0, 1.0, prefers_shorter_up_to=0, same_length_up_to=-1
+        "l1_max",
+        {"variant": "laser_table", "budget": 2000},
+        0.0,
+        1.0,
+        prefers_shorter_up_to=0,
+        same_length_within=(1999, LONGEST),
     ),
     # the usual length is to be met
     "lapo": _case("lapo", {}, 0.0, 1.7, prefers_shorter_up_to=0),
@@ -111,16 +121,16 @@ CASES: dict[str, Case] = {
     ),
     "none": _case("none", {}, -1.0, 1.0),
     "o1_pruner": _case("o1_pruner", {}, -3.0, 9000.5 - 1 + 2),
-    "o1_pruner, clipped": _case("o1_pruner", {"clip": (-2.0, 4.0)}, -2.0, 4.0, same_length_up_to=-1),
+    # up to 1500/6 = 250 tokens, right and wrong answers are both worth the 4 of the clip
+    "o1_pruner, clipped": _case("o1_pruner", {"clip": (-2.0, 4.0)}, -2.0, 4.0, same_length_within=(251, LONGEST)),
     "shorter_better": _case("shorter_better", {}, -1e-3 * LONGEST, 2.0),
-    "siri": _case("siri", {"period": 8}, 0.0, 1.0, same_length_up_to=16_384),
-    # worth depends on whether the answer thinks
-    "thinkless": _case("thinkless", {}, -1.0, 1.0, prefers_shorter_up_to=0),
-    "thinkprune": _case("thinkprune", {}, 0.0, 1.0, same_length_up_to=4000),
+    "siri": _case("siri", {"period": 8}, 0.0, 1.0, same_length_within=(0, 16_384)),
+    "thinkless": _case("thinkless", {}, -1.0, 1.0, prefers_shorter_among="uses_thinking"),
+    "thinkprune": _case("thinkprune", {}, 0.0, 1.0, same_length_within=(0, 4000)),
     "thinkprune, stages": _case(
-        "thinkprune", {"stages": (4000, 3000, 2000), "starts": (0, 1, 2)}, 0.0, 1.0, same_length_up_to=4000
+        "thinkprune", {"stages": (4000, 3000, 2000), "starts": (0, 1, 2)}, 0.0, 1.0, same_length_within=(0, 4000)
     ),
-    "truncation": _case("truncation", {"target_length": 2000}, -1.0, 1.0, same_length_up_to=2000),
+    "truncation": _case("truncation", {"target_length": 2000}, -1.0, 1.0, same_length_within=(0, 2000)),
 }
 
 # Columns that are the prompt's, one value for all of its responses, and the values they are drawn from.
@@ -138,32 +148,10 @@ PROMPT_KEY = "prompt_key"
 FIRST_VALUES = {name: values[0] for name, values in (PROMPT_COLUMNS | ROW_COLUMNS).items()}
 
 
-@dataclass(frozen=True)
-class Row:
-    """One response of a random batch."""
-
-    prompt: int
-    length: int
-    correct: bool
-    well_formed: bool = True
-    repetitive: bool = False
-    truncated: bool = False
-    columns: Mapping[str, Any] = field(default_factory=FIRST_VALUES.copy)
-
-
-def rollouts_of(rows: Sequence[Row], columns: Sequence[str] = ALL_COLUMNS, **extra: Any) -> Rollouts:
-    """A batch with the columns of its rows."""
-    return Rollouts.build(
-        [row.prompt for row in rows],
-        [row.length for row in rows],
-        [row.correct for row in rows],
-        well_formed=[row.well_formed for row in rows],
-        repetitive=[row.repetitive for row in rows],
-        truncated=[row.truncated for row in rows],
-        max_response_length=LONGEST,
-        columns={name: np.array([row.columns[name] for row in rows]) for name in columns if name != PROMPT_KEY},
-        **extra,
-    )
+def rollouts_of(rows: Sequence[Row], columns: Iterable[str] = ALL_COLUMNS, **extra: Any) -> Rollouts:
+    """A batch with the columns of its rows; a row without them gets the first value of each."""
+    named = [name for name in columns if name != PROMPT_KEY]
+    return random_groups.rollouts_of(rows, named, missing=FIRST_VALUES, max_response_length=LONGEST, **extra)
 
 
 def each(labels: Iterable[str] = CASES) -> Iterator[Case]:
@@ -187,8 +175,11 @@ _prompts = st.fixed_dictionaries({name: st.sampled_from(values) for name, values
 
 
 @st.composite
-def batches(draw: Callable[..., Any], max_size: int = MOST_ROWS) -> list[Row]:
-    """Up to five groups in mixed order, with all columns."""
-    prompts = draw(st.lists(_prompts, min_size=5, max_size=5))
-    rows = draw(st.lists(_rows, max_size=max_size))
-    return [replace(row, columns={**row.columns, **prompts[row.prompt]}) for row in rows]
+def batches(draw: Callable[..., Any], max_size: int = MOST_ROWS, num_prompts: int = 5) -> list[Row]:
+    """A few groups in mixed order, with all columns."""
+    prompts = draw(st.lists(_prompts, min_size=num_prompts, max_size=num_prompts))
+    rows = []
+    for row in draw(st.lists(_rows, max_size=max_size)):
+        prompt = row.prompt % num_prompts
+        rows.append(replace(row, prompt=prompt, columns={**row.columns, **prompts[prompt]}))
+    return rows

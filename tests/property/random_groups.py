@@ -1,4 +1,4 @@
-"""All oracles, and random groups to try them on."""
+"""All oracles, random runs to try them on, and what a method pays on a run."""
 
 from __future__ import annotations
 
@@ -6,18 +6,23 @@ import importlib
 import math
 import pkgutil
 from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 
-from laser_verl.core import Rollouts
+from laser_verl.core import Context, Rollouts, build
 from tests import oracles
-from tests.oracles.rows import ORACLES, Oracle, Row
+from tests.oracles.rows import ORACLES, Batch, Group, Oracle, Row
 
 SIZES = (1, 2, 6, 8, 16)
 LONGEST = 20_000
 # Limits among the options that the oracles are tried with, and their neighbours.
 EDGES = tuple(limit + by for limit in (300, 1000, 2000, 2500, 3000, 4000, 14_320, 16_384) for by in (-1, 0, 1))
+# Apart by one or by more; the last ones are 20 steps after the first.
+STEPS = (0, 1, 2, 3, 5, 6, 8, 11, 14, 19, 20, 21)
+GROUPS_PER_STEP = 100
+NUM_PROMPTS = 130
 
 
 def all_oracles() -> Mapping[str, Oracle]:
@@ -27,34 +32,44 @@ def all_oracles() -> Mapping[str, Oracle]:
     return ORACLES
 
 
-def random_groups(number: int, seed: int) -> list[list[Row]]:
-    """Groups of all sizes: nobody, somebody or everybody right; lengths that differ, tie, or are all equal."""
+def random_run(seed: int) -> list[Batch]:
+    """Batches of groups of all sizes: nobody, somebody or everybody right; lengths that differ, tie, or are all equal.
+
+    Most prompts come back in a later batch.
+    """
     draw = np.random.default_rng(seed)
-    return [_random_group(draw, int(draw.choice(SIZES))) for _ in range(number)]
+    run = []
+    for step in STEPS:
+        thinking = draw.choice([0.1, 0.5, 0.8, 1.0])
+        prompts = draw.permutation(NUM_PROMPTS)[:GROUPS_PER_STEP]
+        run.append(
+            Batch([_random_group(draw, f"p{prompt}", int(draw.choice(SIZES)), thinking) for prompt in prompts], step)
+        )
+    return run
 
 
-def _random_group(draw: np.random.Generator, size: int) -> list[Row]:
+def _random_group(draw: np.random.Generator, prompt: str, size: int, thinking: float) -> Group:
     lengths = _random_lengths(draw, size)
     pass_rate = draw.choice([0.0, 1.0, draw.random(), draw.random()])
-    malformed, truncated = draw.choice([0.0, 0.2], size=2)
+    malformed, truncated, repetitive = draw.choice([0.0, 0.2], size=3)
     of_prompt = {
         "budget": float(draw.integers(1, 16_000)),
+        "data_source": str(draw.choice(["math", "code", "chat"])),
         "reference_accuracy": float(draw.integers(0, 9) / 8),
         "reference_length": float(draw.integers(1, LONGEST)),
     }
-    rows = []
-    for length in lengths:
-        well_formed = bool(draw.random() >= malformed)
-        rows.append(
-            Row(
-                length=int(length),
-                solved=bool(draw.random() < pass_rate) and well_formed,
-                well_formed=well_formed,
-                truncated=bool(draw.random() < truncated),
-                columns={**of_prompt, "uses_thinking": float(draw.integers(2))},
-            )
+    return [
+        Row(
+            prompt=prompt,
+            length=int(length),
+            correct=bool(draw.random() < pass_rate),
+            well_formed=bool(draw.random() >= malformed),
+            repetitive=bool(draw.random() < repetitive),
+            truncated=bool(draw.random() < truncated),
+            columns={**of_prompt, "uses_thinking": float(draw.random() < thinking)},
         )
-    return rows
+        for length in lengths
+    ]
 
 
 def _random_lengths(draw: np.random.Generator, size: int) -> np.ndarray:
@@ -68,27 +83,44 @@ def _random_lengths(draw: np.random.Generator, size: int) -> np.ndarray:
     return draw.integers(longest + 1, size=size)
 
 
-def rollouts_of(groups: Sequence[Sequence[Row]], columns: Iterable[str] = (), seed: int | None = None) -> Rollouts:
-    """The groups as one batch; with a seed in shuffled rows, else one after the other."""
-    rows = [(number, row) for number, group in enumerate(groups) for row in group]
-    if seed is not None:
-        rows = [rows[place] for place in shuffled(len(rows), seed)]
+def rollouts_of(
+    rows: Sequence[Row],
+    columns: Iterable[str] = (),
+    missing: Mapping[str, Any] = MappingProxyType({}),
+    **extra: Any,
+) -> Rollouts:
+    """The rows as one batch; where a row lacks a column, it gets what `missing` says, else NaN."""
     return Rollouts.build(
-        [number for number, _ in rows],
-        [row.length for _, row in rows],
-        [row.solved for _, row in rows],
-        well_formed=[row.well_formed for _, row in rows],
-        truncated=[row.truncated for _, row in rows],
-        columns={name: np.array([row.columns.get(name, math.nan) for _, row in rows]) for name in columns},
+        [row.prompt for row in rows],
+        [row.length for row in rows],
+        [row.correct for row in rows],
+        well_formed=[row.well_formed for row in rows],
+        repetitive=[row.repetitive for row in rows],
+        truncated=[row.truncated for row in rows],
+        columns={
+            name: np.array([row.columns.get(name, missing.get(name, math.nan)) for row in rows]) for name in columns
+        },
+        **extra,
     )
 
 
-def shuffled(size: int, seed: int) -> list[int]:
-    """An order of rows."""
-    order: list[int] = np.random.default_rng(seed).permutation(size).tolist()
-    return order
-
-
-def expected(oracle: Oracle, groups: Sequence[Sequence[Row]], options: Mapping[str, Any]) -> list[float]:
-    """What an oracle pays, group by group, row by row."""
-    return [reward for group in groups for reward in oracle.rule(list(group), **options)]
+def rewards(
+    name: str,
+    options: Mapping[str, Any],
+    run: Iterable[Batch],
+    columns: Iterable[str] = (),
+    group_size: int | None = None,
+) -> list[float]:
+    """What a method pays each row of a run, in the order of the oracles; it is shown the rows of a batch shuffled."""
+    method, paid = build(name, options, Context(group_size)), list[float]()
+    for batch in run:
+        rows = [row for group in batch.groups for row in group]
+        order = np.random.default_rng(batch.step).permutation(len(rows))
+        rollouts = rollouts_of([rows[place] for place in order], columns, step=batch.step)
+        with np.errstate(all="raise", under="ignore"):
+            method.observe(rollouts)
+            shaped = method.shape(rollouts).reward
+        in_order = np.empty_like(shaped)
+        in_order[order] = shaped
+        paid += in_order.tolist()
+    return paid

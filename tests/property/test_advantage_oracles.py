@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from laser_verl.core.advantages.base import Advantages, build_rule, rule_names
+from laser_verl.core.advantages.gdpo import decoupled
 from laser_verl.core.framework import Shaped
 from laser_verl.core.rollouts import Rollouts
 from tests.oracles.advantages import RULE_ORACLES, Group, Rated, dot_lengths
@@ -39,14 +41,25 @@ groups = st.one_of(
 batches = st.lists(groups, min_size=1, max_size=4)
 
 
-def advantages_of(name: str, options: dict[str, Any], batch: list[Group], order: list[int] | None = None) -> Advantages:
+def arrays_of(batch: list[Group], order: list[int] | None = None) -> tuple[Rollouts, Shaped]:
     rows = [(number, row) for number, group in enumerate(batch) for row in group]
     rows = rows if order is None else [rows[place] for place in order]
     rollouts = Rollouts.build(
         [number for number, _ in rows], [row.length for _, row in rows], [row.solved for _, row in rows]
     )
     shaped = Shaped(np.array([row.task_reward for _, row in rows]), np.array([row.length_reward for _, row in rows]))
-    return build_rule(name, options).advantages(rollouts, shaped, shaped.reward)
+    return rollouts, shaped
+
+
+def advantages_of(
+    name: str, options: dict[str, Any], batch: list[Group], order: list[int] | None = None, norm_by_std: bool = True
+) -> Advantages:
+    rollouts, shaped = arrays_of(batch, order)
+    return build_rule(name, options).advantages(rollouts, shaped, shaped.reward, norm_by_std)
+
+
+def close(got: Any, expected: list[list[float]]) -> None:
+    np.testing.assert_allclose(got, [value for values in expected for value in values], rtol=1e-6, atol=1e-6)
 
 
 def test_every_rule_has_an_oracle() -> None:
@@ -55,10 +68,12 @@ def test_every_rule_has_an_oracle() -> None:
 
 @pytest.mark.parametrize(("name", "options"), TRIES)
 @few
-@given(batch=batches)
-def test_a_rule_agrees_with_its_oracle(name: str, options: dict[str, Any], batch: list[Group]) -> None:
-    expected = [value for values in RULE_ORACLES[name].rule(batch, **options) for value in values]
-    np.testing.assert_allclose(advantages_of(name, options, batch).values, expected, rtol=1e-6, atol=1e-6)
+@given(batch=batches, norm_by_std=st.booleans())
+def test_a_rule_agrees_with_its_oracle(
+    name: str, options: dict[str, Any], batch: list[Group], norm_by_std: bool
+) -> None:
+    expected = RULE_ORACLES[name].rule(batch, norm_by_std=norm_by_std, **options)
+    close(advantages_of(name, options, batch, norm_by_std=norm_by_std).values, expected)
 
 
 def random_group(chance: random.Random) -> Group:
@@ -74,13 +89,31 @@ def random_group(chance: random.Random) -> Group:
     ]
 
 
-@pytest.mark.parametrize(("name", "options"), TRIES)
-def test_a_rule_agrees_with_its_oracle_on_a_thousand_groups(name: str, options: dict[str, Any]) -> None:
+def random_batches() -> Iterator[list[Group]]:
     chance = random.Random(7)
     for _ in range(20):
-        batch = [random_group(chance) for _ in range(50)]
-        expected = [value for values in RULE_ORACLES[name].rule(batch, **options) for value in values]
-        np.testing.assert_allclose(advantages_of(name, options, batch).values, expected, rtol=1e-6, atol=1e-6)
+        yield [random_group(chance) for _ in range(50)]
+
+
+@pytest.mark.parametrize("norm_by_std", [True, False])
+@pytest.mark.parametrize(("name", "options"), TRIES)
+def test_a_rule_agrees_with_its_oracle_on_a_thousand_groups(
+    name: str, options: dict[str, Any], norm_by_std: bool
+) -> None:
+    for batch in random_batches():
+        expected = RULE_ORACLES[name].rule(batch, norm_by_std=norm_by_std, **options)
+        close(advantages_of(name, options, batch, norm_by_std=norm_by_std).values, expected)
+
+
+@pytest.mark.parametrize("norm_by_std", [True, False])
+@pytest.mark.parametrize("weights", [(1.0, 0.5), (0.3, 2.0), (1.0, 0.0)])
+def test_gdpo_with_weights_agrees_with_its_oracle_on_a_thousand_groups(
+    weights: tuple[float, float], norm_by_std: bool
+) -> None:
+    for batch in random_batches():
+        rollouts, shaped = arrays_of(batch)
+        got = decoupled(rollouts, (shaped.task_reward, shaped.length_reward), weights, norm_by_std)
+        close(got, RULE_ORACLES["gdpo"].rule(batch, norm_by_std=norm_by_std, weights=weights))
 
 
 @pytest.mark.parametrize("options", RULE_ORACLES["dot"].options)

@@ -1,13 +1,14 @@
-"""The published numbers of the other length rewards, and the table of which test replays which case."""
+"""Reference numbers of the other length rewards, and the table of which test replays which case."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 
 from laser_verl.core import Context, Rollouts, build
 
@@ -39,6 +40,11 @@ class Replays:
 
     def run(self, name: str) -> None:
         self.replays[name](CASES[name])
+
+
+def named(names: Iterable[str]) -> list[Any]:
+    """The cases in order, each with where its numbers come from, e.g. `lc-r1/mixed (executed_official)`."""
+    return [pytest.param(name, id=f"{name} ({CASES[name]['derivation']})") for name in sorted(names)]
 
 
 def rollouts_of(inputs: Case, **extra: Any) -> Rollouts:

@@ -1,4 +1,4 @@
-"""The advantage rules: published numbers, numbers by hand, edges, and bad options."""
+"""The advantage rules: reference numbers, numbers by hand, edges, and bad options."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from laser_verl.core.advantages.drpo import Drpo
 from laser_verl.core.advantages.gdpo import decoupled
 from laser_verl.core.advantages.grpo_lead import GrpoLead
 from laser_verl.core.advantages.mgpo import Mgpo
-from tests.unit.baselines.replays import CASES, Case, Replays, close, rollouts_of
+from tests.unit.baselines.replays import CASES, Case, Replays, close, named, rollouts_of
 
 GOLDEN = Replays()
 
@@ -127,13 +127,13 @@ def size_of_a_penalty(case: Case) -> None:
         close(case, group_normalised(rollouts, 1.0 - float(beta) * rollouts.length), expected)
 
 
-@pytest.mark.parametrize("name", sorted(GOLDEN.replays))
-def test_published_numbers(name: str) -> None:
+@pytest.mark.parametrize("name", named(GOLDEN.replays))
+def test_reference_numbers(name: str) -> None:
     GOLDEN.run(name)
 
 
-@pytest.mark.parametrize("name", ["grpo-lead/long", "grpo-lead/short", "grpo-lead/long-single"])
-def test_published_numbers_of_grpo_lead(name: str) -> None:
+@pytest.mark.parametrize("name", named(["grpo-lead/long", "grpo-lead/short", "grpo-lead/long-single"]))
+def test_reference_numbers_of_grpo_lead(name: str) -> None:
     case = CASES[name]
     params, expected = case["params"], case["expected"]
     rule = GrpoLead(floor=params["A"], ceiling=params["B"], midpoint=params["rho0"], steepness=params["k"])

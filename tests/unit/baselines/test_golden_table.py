@@ -1,4 +1,4 @@
-"""Every published case is replayed by one test, or left out for a reason."""
+"""Every reference case is replayed by one test, or left out for a reason."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Methods that compare a response with its siblings: published numbers, edges, and bad options."""
+"""Methods that compare a response with its siblings: reference numbers, edges, and bad options."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 
 from laser_verl.core import Rollouts, build
 from laser_verl.core.advantages.base import group_normalised
-from tests.unit.baselines.replays import Case, Replays, close, rewards_of, rollouts_of
+from tests.unit.baselines.replays import Case, Replays, close, named, rewards_of, rollouts_of
 
 GOLDEN = Replays(
     left_out={
@@ -76,8 +76,8 @@ def gr3(case: Case) -> None:
     close(case, rewards_of("gr3", case["params"], rollouts_of(case["inputs"])), case["expected"]["rewards"])
 
 
-@pytest.mark.parametrize("name", sorted(GOLDEN.replays))
-def test_published_numbers(name: str) -> None:
+@pytest.mark.parametrize("name", named(GOLDEN.replays))
+def test_reference_numbers(name: str) -> None:
     GOLDEN.run(name)
 
 

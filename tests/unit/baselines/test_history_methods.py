@@ -1,4 +1,4 @@
-"""HAPO and LAPO, which keep a number for each prompt: published numbers, the course of the history, bad options."""
+"""HAPO and LAPO, which keep a number for each prompt: reference numbers, the course of the history, bad options."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 
 from laser_verl.core import Need, Rollouts, build
 from laser_verl.core.groups import Groups
-from tests.unit.baselines.replays import Case, Replays, close, rewards_of, rollouts_of
+from tests.unit.baselines.replays import Case, Replays, close, named, rewards_of, rollouts_of
 
 GOLDEN = Replays()
 
@@ -71,8 +71,8 @@ def lapo_budget(case: Case) -> None:
     close(case, rewards_of("lapo", {"stage": 2}, rollouts), case["expected"]["rewards"])
 
 
-@pytest.mark.parametrize("name", sorted(GOLDEN.replays))
-def test_published_numbers(name: str) -> None:
+@pytest.mark.parametrize("name", named(GOLDEN.replays))
+def test_reference_numbers(name: str) -> None:
     GOLDEN.run(name)
 
 

@@ -1,11 +1,11 @@
-"""Kimi's length penalty: published numbers, edges, and bad options."""
+"""Kimi's length penalty: reference numbers, edges, and bad options."""
 
 from __future__ import annotations
 
 import pytest
 
 from laser_verl.core import Rollouts, build
-from tests.unit.baselines.replays import Case, Replays, close, rewards_of, rollouts_of
+from tests.unit.baselines.replays import Case, Replays, close, named, rewards_of, rollouts_of
 
 GOLDEN = Replays(
     left_out={
@@ -29,8 +29,8 @@ def kimi(case: Case) -> None:
     close(case, shaped.reward, case["expected"]["total_with_R01"])
 
 
-@pytest.mark.parametrize("name", sorted(GOLDEN.replays))
-def test_published_numbers(name: str) -> None:
+@pytest.mark.parametrize("name", named(GOLDEN.replays))
+def test_reference_numbers(name: str) -> None:
     GOLDEN.run(name)
 
 

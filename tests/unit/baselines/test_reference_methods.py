@@ -1,4 +1,4 @@
-"""Methods with a budget, a reference or a way of answering: published numbers, edges, and bad options."""
+"""Methods with a budget, a reference or a way of answering: reference numbers, edges, and bad options."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ import pytest
 from laser_verl.core import Context, Rollouts, build
 from laser_verl.core.advantages.base import build_rule, group_normalised
 from laser_verl.core.groups import Groups
-from tests.unit.baselines.replays import Case, Replays, close, rewards_of, rollouts_of
+from tests.unit.baselines.replays import Case, Replays, close, named, rewards_of, rollouts_of
 
 GOLDEN = Replays()
 
 NAN = float("nan")
 
 
-# Published numbers
+# Reference numbers
 
 
 @GOLDEN.of("dast/mixed", "dast/all_wrong", "dast/all_correct", "dast/mixed/Lmax16384")
@@ -84,8 +84,8 @@ def da_dler(case: Case) -> None:
     close(case, made.values, expected["advantages_ddof1"])
 
 
-@pytest.mark.parametrize("name", sorted(GOLDEN.replays))
-def test_published_numbers(name: str) -> None:
+@pytest.mark.parametrize("name", named(GOLDEN.replays))
+def test_reference_numbers(name: str) -> None:
     GOLDEN.run(name)
 
 

@@ -1,4 +1,4 @@
-"""Methods that look at one response: published numbers and edges."""
+"""Methods that look at one response: reference numbers and edges."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from laser_verl.core import Context, Need, Rollouts, build, describe
-from tests.unit.baselines.replays import Case, Replays, close, rewards_of, rollouts_of
+from tests.unit.baselines.replays import Case, Replays, close, named, rewards_of, rollouts_of
 
 PRUNING = {"stages": [4000, 3000, 2000], "starts": [0, 100, 200]}
 
@@ -112,8 +112,8 @@ def hbpo(case: Case) -> None:
     close(case, rewards_of("hbpo", options, rollouts_of(inputs)), by_budget.get("None", by_budget))
 
 
-@pytest.mark.parametrize("name", sorted(GOLDEN.replays))
-def test_published_numbers(name: str) -> None:
+@pytest.mark.parametrize("name", named(GOLDEN.replays))
+def test_reference_numbers(name: str) -> None:
     GOLDEN.run(name)
 
 
