@@ -3,6 +3,7 @@
 import logging
 import os
 import threading
+import weakref
 from concurrent.futures import Future
 from typing import Final
 
@@ -30,10 +31,11 @@ class CachedJudge:
 
     def __init__(self, num_workers: int, timeout_seconds: float) -> None:
         self._settings = num_workers, timeout_seconds
-        self._begin()
+        self.begin()
+        _judges.add(self)
 
-    def _begin(self) -> None:
-        self._pid = os.getpid()
+    def begin(self) -> None:
+        """Forget everything, and leave the worker processes to whoever started them."""
         self._pool = MathPool(*self._settings)
         self._lock = threading.Lock()
         self._known: LRUCache[_Key, Future[Status]] = LRUCache(SIZE)
@@ -55,8 +57,6 @@ class CachedJudge:
         Raises:
             RuntimeError: If the pool is closed.
         """
-        if os.getpid() != self._pid:  # forked: the threads that wait for the workers are the parent's
-            self._begin()
         key = (tuple(golds), answer)
         with self._lock:
             future = self._known.get(key)
@@ -76,3 +76,16 @@ class CachedJudge:
                 key[0][0],
                 key[1][:_LOGGED_CHARACTERS],
             )
+
+
+_judges: weakref.WeakSet[CachedJudge] = weakref.WeakSet()
+
+
+def _begin_all() -> None:
+    for judge in _judges:
+        judge.begin()
+
+
+# The threads that wait for the workers are the parent's, and a lock may be held for ever. At the fork itself, while the
+# child has one thread: no other can meet a judge that is only half renewed.
+os.register_at_fork(after_in_child=_begin_all)

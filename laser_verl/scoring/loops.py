@@ -20,6 +20,7 @@ with edits if it ends the response.
 flagged, and the time, beside the rule of the paper's released code (`released_loops.py`).
 """
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from math import isqrt
 from typing import Final
@@ -35,6 +36,9 @@ MIN_EXACT_COPIES: Final = 4
 CLOSING_TOKENS: Final = 2
 # Of a longer response only this tail is looked at: it bounds time and memory.
 LONGEST_TAIL: Final = 65_536
+
+# Of a longer text only this end is split: it holds as many tokens, or a good part of them.
+_LONGEST_TEXT: Final = 4 * LONGEST_TAIL
 
 # Tokens of a run that is too long for a coincidence, yet fits between two edits.
 _RUN: Final = 6
@@ -82,6 +86,11 @@ def is_repetitive(token_ids: Sequence[int] | Integers) -> bool:
     return True
 
 
+# Chinese and Japanese put no spaces between words; neither does whoever writes `hahaha` without end. Pairs of signs, so
+# that the ruled lines of a table are no loop.
+_WORD = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]|(?<!\w)\w{1,20}(?!\w)|\w|([^\w\s])\1?|\n")
+
+
 def word_ids(text: str) -> list[int]:
     """Give the words of a text ids, for callers that have no token ids.
 
@@ -89,9 +98,11 @@ def word_ids(text: str) -> list[int]:
         text: Text of the response.
 
     Returns:
-        One id per white-space separated word [words], equal words equal ids. E.g. "a b a": three ids, first = last.
+        One id per word, sign, pair of equal signs or line break [words], equal ones equal ids; Chinese and Japanese,
+        and words of more than 20 characters, letter by letter. Of more than 2^18 characters the last ones count. E.g.
+        "a, b a": four ids, first = last.
     """
-    return _numbered(text.split())
+    return _numbered(match[0] for match in _WORD.finditer(text[-_LONGEST_TEXT:]))
 
 
 def _numbered(tokens: Iterable[object]) -> list[int]:

@@ -44,7 +44,7 @@ class _Worker:
     def __init__(self, timeout_seconds: float) -> None:
         script = Path(__file__).with_name("worker.py")
         self._process = subprocess.Popen(
-            [sys.executable, "-P", str(script), str(timeout_seconds)],
+            [sys.executable, "-P", str(script), str(timeout_seconds), str(os.getpid())],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env=os.environ | {"PYTHONPATH": os.pathsep.join(os.fspath(path) for path in sys.path if path)},
@@ -74,8 +74,10 @@ class _Worker:
     def ask(self, request: bytes, timeout_seconds: float) -> Any:
         """The status, or DIED."""
         assert self._process.stdin is not None
-        self._process.stdin.write(request)
-        self._process.stdin.flush()
+        # Past the buffer: what a fork found in it would be sent by the child as well, when that closes the pipe.
+        rest = memoryview(request)
+        while rest:
+            rest = rest[os.write(self._process.stdin.fileno(), rest) :]
         return self._reply(timeout_seconds)
 
     def _reply(self, timeout_seconds: float) -> Any:
@@ -116,6 +118,7 @@ class MathPool:
         self._threads: list[threading.Thread] = []
         self._workers: set[_Worker] = set()
         self._num_open = 0
+        self._pid = os.getpid()
         self._is_closed = False
 
     def submit(self, golds: list[str], answer: str) -> Future[Status]:
@@ -132,18 +135,21 @@ class MathPool:
         request = json.dumps([golds, answer]).encode("ascii") + b"\n"
         with self._lock:
             self._refuse_if_closed()
-            self._num_open += 1
-            if min(self._num_open, self._num_workers) > len(self._threads):
+            if min(self._num_open + 1, self._num_workers) > len(self._threads):
+                thread = threading.Thread(target=self._serve, name="laser-scoring", daemon=True)
+                thread.start()  # raises where the system has no more
                 if not self._threads:
                     atexit.register(self.close)
-                self._threads.append(threading.Thread(target=self._serve, name="laser-scoring", daemon=True))
-                self._threads[-1].start()
+                self._threads.append(thread)
+            self._num_open += 1
             self._tasks.put((future, request))
         future.add_done_callback(self._count_down)
         return future
 
     def close(self) -> None:
-        """Kill the workers at once. Comparisons still open raise RuntimeError."""
+        """Kill the workers at once. Comparisons still open raise RuntimeError. In a forked process: do nothing."""
+        if os.getpid() != self._pid:
+            return  # the workers are the parent's, and so may be whoever holds the lock
         with self._lock:
             self._is_closed = True
             for worker in self._workers:
@@ -166,7 +172,7 @@ class MathPool:
                 status, worker = self._judge(request, worker)
                 future.set_result(status)
             except Exception as error:
-                worker = None
+                worker = None  # dropped already
                 future.set_exception(error)
         if worker is not None:
             worker.close_pipes()
@@ -177,9 +183,11 @@ class MathPool:
             worker = worker or self._start()
             try:
                 reply = worker.ask(request, self._timeout_seconds + GRACE_SECONDS)
-            except (TimeoutError, EOFError, OSError):  # at a mere time-out it would have said so
+            except Exception as error:
                 self._drop(worker)
                 worker = None
+                if not isinstance(error, EOFError | OSError):  # TimeoutError is one: at a mere time-out it says so
+                    raise
             else:
                 if reply != DIED:
                     return reply, worker
@@ -200,7 +208,7 @@ class MathPool:
         try:
             self._refuse_if_closed()
             worker.warm_up()
-        except RuntimeError:
+        except BaseException:
             self._drop(worker)
             raise
         return worker

@@ -1,7 +1,6 @@
 """The scorer: one response and its gold in, one verdict out, on any text and without stalling an event loop."""
 
 import asyncio
-import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,6 +20,9 @@ from laser_verl.scoring.verdict import Layer, Status, Verdict
 Repetition = Literal["strict", "released_code"]
 
 REPETITION: Final[tuple[Repetition, ...]] = get_args(Repetition)
+
+LONGEST_SECONDS: Final = 600
+"""Most that one comparison may be given."""
 
 # Longer responses are read in a thread: 10^6 braces take a third of a second.
 _INLINE_CHARACTERS: Final = 20_000
@@ -44,7 +46,8 @@ class Scorer:
     Args:
         thinking: Name of a response format, see `formats`: "deepseek" (`<think>…</think>`, then a box), "boxed" (no
             thinking asked), "answer_tag", or one that an installed package brings.
-        timeout_seconds: Limit for one answer comparison in seconds, above 0, not counting the wait for a free worker.
+        timeout_seconds: Limit for one answer comparison in seconds, in (0, `LONGEST_SECONDS`], not counting the wait
+            for a free worker.
         num_workers: Most math-verify processes at a time, at least 1; started when first needed.
         repetition: "strict" (`loops`), or "released_code" (`released_loops`) to replay what the paper's code printed.
 
@@ -60,8 +63,8 @@ class Scorer:
         repetition: Repetition = "strict",
     ) -> None:
         formats.reader(thinking)
-        if not (math.isfinite(timeout_seconds) and timeout_seconds > 0):
-            raise ValueError(f"timeout_seconds={timeout_seconds} must be a positive number of seconds; give e.g. 5.0")
+        if not 0 < timeout_seconds <= LONGEST_SECONDS:
+            raise ValueError(f"timeout_seconds={timeout_seconds} must be in (0, {LONGEST_SECONDS}], e.g. 5")
         if num_workers < 1:
             raise ValueError(f"num_workers={num_workers} must be at least 1; give e.g. 2")
         if repetition not in REPETITION:
@@ -96,11 +99,12 @@ class Scorer:
             The verdict. E.g. `<think>a</think> \boxed{0.5}` with gold "1/2": correct, well formed, "equal".
 
         Raises:
-            ValueError: If the gold is missing or empty.
+            ValueError: If the gold is missing or empty, or the response is no text.
             RuntimeError: If no math-verify worker can be started, or the scorer is closed.
         """
         begun = time.perf_counter()
         golds = gold_answers(gold, row)
+        _refuse_other_than_text(response, row)
         if len(response) > _INLINE_CHARACTERS:
             draft = await asyncio.to_thread(self._draft, response, golds, token_ids, prompt_opens_think, judge)
         else:
@@ -124,7 +128,9 @@ class Scorer:
     ) -> Verdict:
         """Verify one response and wait for the verdict; from any thread. See `score_async`."""
         begun = time.perf_counter()
-        draft = self._draft(response, gold_answers(gold, row), token_ids, prompt_opens_think, judge)
+        golds = gold_answers(gold, row)
+        _refuse_other_than_text(response, row)
+        draft = self._draft(response, golds, token_ids, prompt_opens_think, judge)
         if draft.status is not None:
             return _verdict(draft, draft.status, draft.layer, begun, truncated)
         future, layer = self._judged.ask(draft.golds, draft.answer)
@@ -154,6 +160,12 @@ class Scorer:
         else:
             status, layer, undecided = _compare(golds, answer)
         return _Draft(parsed, repetitive, status, layer, undecided, answer)
+
+
+def _refuse_other_than_text(response: object, row: object) -> None:
+    if not isinstance(response, str):
+        where = "" if row is None else f"row {row!r}: "
+        raise ValueError(f"{where}response={response!r:.80} must be a text, not {type(response).__name__}")
 
 
 def _compare(golds: list[str], answer: str) -> tuple[Status | None, Layer, list[str]]:

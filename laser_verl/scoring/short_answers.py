@@ -63,6 +63,44 @@ def _second(letters: str) -> re.Pattern[str]:
 _SECOND_UPPER, _SECOND_LOWER = _second("[A-Z]"), _second("[a-z]")
 
 
+# The text of a choice may speak of the others (`Both A and B`), or begin with a word of one capital (`A cone`).
+_SPEAKS_OF_OTHERS = re.compile(r"[\s,.:;]*(?:both|neither|all|none)\b", re.IGNORECASE)
+_FIRST_WORD = re.compile(
+    r"\A[\s.:]*[AI](?= [a-z]{2,})(?! (?:and|are|as|but|if|is|may|maybe|nor|not|or|plus|then|too|vs|with)\b)"
+)
+_DRESS = re.compile(rf"{_TEXT}|[{{}}$]")
+_DEGREES = re.compile(r"\^?\s*\{?\s*\\circ(?![A-Za-z])\s*\}?")
+_LETTER: Final = r"[^\W\d_]"
+# After a digit it is a unit, and with an index, a power or an equals sign a part of a formula.
+_LONE = re.compile(
+    rf"(?<!{_LETTER})(?<!\\)(?<![0-9])(?<![0-9] )([A-Z])(?!{_LETTER}|\s?[=^]|[0-9_]|-[a-z]{{2}})",
+)
+_SMALL = re.compile(r"(?:[,;/&]|\\&|\\(?:lor|vee|cup)\b|and\b|or\b)\s*\(?\s*([a-z])\s*(?:\)|\Z)|\(\s*([a-z])\s*\)")
+_CHOICES: Final = "ABCDE"
+
+
+def names_another(letter: str, rest: str) -> bool:
+    r"""Whether what a choice says names another choice, by a letter that stands alone.
+
+    Args:
+        letter: The choice, in upper case.
+        rest: What follows it.
+
+    Returns:
+        True for another capital up to E, or up to the letter itself, and for a small one in brackets right behind. E.g.
+        ("A", " but B is also right"), ("A", " or (b)"): True; ("A", " 5 C"), ("B", " A cone"), ("C", " Both A and B"),
+        ("D", " E = mc^2"): False.
+    """
+    others = frozenset(_CHOICES + "".join(map(chr, range(ord("F"), ord(letter))))) - {letter}
+    rest = " ".join(_DRESS.sub(" ", _DEGREES.sub("", rest)).split())
+    small = _SMALL.match(rest)
+    if small is not None and (small[1] or small[2]).upper() in others:
+        return True
+    if _SPEAKS_OF_OTHERS.match(rest):
+        return False
+    return any(found in others for found in _LONE.findall(_FIRST_WORD.sub("", rest)))
+
+
 def read_letter(text: str) -> str | None:
     r"""Read the one letter of a choice.
 
@@ -73,6 +111,12 @@ def read_letter(text: str) -> str | None:
         The letter in upper case; None where there is none, or a second one. E.g. `\textbf{(C)}\ 12`: "C"; `A and C`:
         None; `C) 12 cm`: "C".
     """
+    choice = _read_choice(text)
+    return choice and choice[0]
+
+
+def _read_choice(text: str) -> tuple[str, str] | None:
+    """The letter in upper case and what follows it."""
     if len(text) > MAX_CHARACTERS:
         return None
     text = bare_text(_SPACING.sub(" ", text).strip())
@@ -82,7 +126,7 @@ def read_letter(text: str) -> str | None:
     *letters, rest = found.groups()
     letter = next(filter(None, letters))
     second = _SECOND_UPPER if letter.isupper() else _SECOND_LOWER
-    return None if second.search(rest) else letter.upper()
+    return None if second.search(_DEGREES.sub("", rest)) else (letter.upper(), rest)
 
 
 @dataclass(frozen=True)
@@ -182,10 +226,13 @@ def same_choice(gold: str, answer: str) -> bool:
         answer: Normalised answer.
 
     Returns:
-        Whether both name the same letter. E.g. ("C", "(c) 12 cm"): True; ("C", "A, C"): False.
+        Whether both name the same letter, and the answer no other, unless it is the very text of the gold. E.g. ("C",
+        "(c) 12 cm"): True; ("C", "A, C"), ("C", "(C) or maybe B"): False.
     """
-    letter = read_letter(answer)
-    return letter is not None and letter == read_letter(gold)
+    choice = _read_choice(answer)
+    if choice is None or choice[0] != read_letter(gold):
+        return False
+    return same_text(gold, answer) or not names_another(*choice)
 
 
 @dataclass(frozen=True)

@@ -12,18 +12,16 @@ tokens: where a tokenizer counts the think tags among these, no response has the
 import os
 import threading
 from collections.abc import Mapping
-from typing import Any, Final, cast
+from typing import Any, cast
 
 from laser_verl.core import Scores
 from laser_verl.scoring.answers import gold_answers
 from laser_verl.scoring.formats import reader
-from laser_verl.scoring.scorer import Scorer
+from laser_verl.scoring.scorer import LONGEST_SECONDS, Scorer
 from laser_verl.scoring.tasks import DEFAULT, MATH, Scorers, Task, read_scorers
 from laser_verl.scoring.verdict import LAYERS, STATUSES, Verdict
 
 _SCORES = Scores()
-
-_LONGEST_SECONDS: Final = 600
 
 _lock = threading.Lock()
 _made: dict[str, tuple[Scorer, Scorers]] = {}
@@ -113,8 +111,8 @@ def read_options(
     if not isinstance(prompt_opens_think, bool):
         raise ValueError(f"prompt_opens_think={prompt_opens_think!r} must be true or false")
     seconds = verify_timeout_seconds
-    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 < seconds <= _LONGEST_SECONDS:
-        raise ValueError(f"verify_timeout_seconds={seconds!r} must be in (0, {_LONGEST_SECONDS}], e.g. 5")
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 < seconds <= LONGEST_SECONDS:
+        raise ValueError(f"verify_timeout_seconds={seconds!r} must be in (0, {LONGEST_SECONDS}], e.g. 5")
     choice = Scorers({DEFAULT: MATH}) if scorers is None else read_scorers(scorers)
     if choice.functions:
         raise ValueError(
@@ -128,12 +126,22 @@ def _make(
     thinking: str, prompt_opens_think: bool, timeout_seconds: float, scorers: Mapping[str, Any] | None
 ) -> tuple[Scorer, Scorers]:
     """One scorer per process and set of options, closed at exit by itself; a fork does not share its parent's."""
-    key = repr((os.getpid(), thinking, prompt_opens_think, timeout_seconds, scorers))
+    key = repr((thinking, prompt_opens_think, timeout_seconds, scorers))
     with _lock:
         if key not in _made:
             choice = read_options(thinking, prompt_opens_think, timeout_seconds, scorers)
             _made[key] = Scorer(thinking, timeout_seconds), choice
         return _made[key]
+
+
+def _begin() -> None:
+    """Start anew in a forked process, whose parent may have held the lock."""
+    global _lock
+    _lock = threading.Lock()
+    _made.clear()
+
+
+os.register_at_fork(after_in_child=_begin)
 
 
 def _task(choice: Scorers, data_source: str, ground_truth: Any, row: str) -> Task:

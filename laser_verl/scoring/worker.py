@@ -33,12 +33,16 @@ _Judge = Callable[[Sequence[str], str], str]
 _PR_SET_PDEATHSIG = 1
 
 
-def main(timeout_seconds: float) -> None:
-    """Have requests answered until standard input ends, which it does when the parent closes it or dies.
+def main(timeout_seconds: float, parent: int) -> None:
+    """Have requests answered until standard input ends, or the parent does.
 
     Args:
         timeout_seconds: Limit for one request, in seconds.
+        parent: Process id of the parent.
     """
+    # Forks of the parent keep standard input open when it dies. The kernel goes by the thread that started this
+    # process, which in `pool.py` serves it to its end.
+    _end_with(parent)
     replies = os.dup(1)
     os.dup2(2, 1)  # what a library prints must not mix with the replies
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, whose end then ends this process
@@ -133,4 +137,4 @@ def _serve(judge: _Judge, requests: Connection, timeout_seconds: float) -> NoRet
 
 
 if __name__ == "__main__":
-    main(float(sys.argv[1]))
+    main(float(sys.argv[1]), int(sys.argv[2]))

@@ -14,7 +14,7 @@ from laser_verl.core.advantages.base import AdvantageRule, build_rule, rule_name
 from laser_verl.core.framework import Context, Method, Need
 from laser_verl.core.registry import build, method_names
 from laser_verl.scoring.formats import reader
-from laser_verl.scoring.scorer import REPETITION
+from laser_verl.scoring.scorer import LONGEST_SECONDS, REPETITION
 from laser_verl.scoring.tasks import Scorers, read_scorers
 
 STOCK_MODES = ("sync", "colocate_async", "separate_async")
@@ -213,8 +213,8 @@ def _check_verification(verification: Verification) -> None:
             + (f"; did you mean {close[0]!r}?" if close else "")
         )
     seconds = verification.verify_timeout_seconds
-    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 < seconds <= 600:
-        raise ValueError(f"laser_verl: {_KWARGS}.verify_timeout_seconds={seconds!r} must be in (0, 600], e.g. 5")
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 < seconds <= LONGEST_SECONDS:
+        raise ValueError(f"laser_verl: {_KWARGS}.verify_timeout_seconds={seconds!r} must be in (0, {LONGEST_SECONDS}], e.g. 5")
     at = verification.correct_at
     if at is not None and (isinstance(at, bool) or not isinstance(at, int | float) or not math.isfinite(at)):
         raise ValueError(f"laser_verl: {_KWARGS}.correct_at={at!r} must be a finite number, e.g. 1.0")

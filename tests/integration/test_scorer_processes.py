@@ -62,6 +62,35 @@ def test_no_worker_outlives_its_parent(kill: bool) -> None:
     assert wait_until(functools.partial(have_died, workers), 10.0 if kill else 1.0)
 
 
+WITH_A_FORK = """
+import os, time
+from laser_verl.scoring import Scorer
+scorer = Scorer(thinking="boxed")
+scorer.score(r"\\boxed{\\sin x}", "x")
+child = os.fork()
+if child:
+    print(child, flush=True)
+time.sleep(60)
+"""
+
+
+def test_no_worker_outlives_its_parent_for_a_fork_that_holds_its_pipes() -> None:
+    parent = subprocess.Popen([sys.executable, "-c", WITH_A_FORK], stdout=subprocess.PIPE, text=True)
+    assert parent.stdout is not None
+    fork = int(parent.stdout.readline())
+    try:
+        workers = everyone_below(parent.pid)
+        assert len(workers) == 2
+        parent.kill()
+        parent.wait(10)
+        assert wait_until(functools.partial(have_died, workers), 5.0)
+        assert is_alive(fork)
+    finally:
+        parent.kill()
+        os.kill(fork, signal.SIGKILL)
+        parent.stdout.close()
+
+
 @pytest.fixture
 def scorer() -> Iterator[Scorer]:
     scorer = Scorer(thinking="boxed", timeout_seconds=60.0, num_workers=1)
@@ -105,13 +134,14 @@ def test_an_answer_whose_worker_dies_twice_is_an_error_and_not_tried_again(score
     assert scorer.score(r"\boxed{\sin x}", "x").status == "different"
     with ThreadPoolExecutor(1) as threads:
         verdict = threads.submit(scorer.score, slow, "7")
-        for _ in range(8):  # what hits a worker that still starts does not count
-            time.sleep(3)
-            if verdict.done():
-                break
+        deadline = time.monotonic() + 100
+        while not verdict.done() and time.monotonic() < deadline:
+            time.sleep(0.5)
             starters = workers_of(os.getpid())
-            for pid in [child for starter in starters for child in workers_of(starter)] if forked else starters:
-                os.kill(pid, signal.SIGKILL)
+            children = [child for starter in starters for child in workers_of(starter)]
+            if children:  # what hits a worker that still starts does not count
+                for pid in children if forked else starters:
+                    os.kill(pid, signal.SIGKILL)
         assert verdict.result(1).status == "error"
     again = scorer.score(slow, "7")
     assert (again.status, again.layer) == ("error", "cache")
@@ -138,3 +168,22 @@ else:
 
 def test_both_sides_of_a_fork_score_on() -> None:
     subprocess.run([sys.executable, "-c", FORKED], check=True, timeout=60)
+
+
+EXITING = """
+import os
+from laser_verl.scoring import Scorer
+scorer = Scorer(thinking="boxed")
+assert scorer.score(r"\\boxed{\\sin x}", "x").status == "different"
+pool = scorer._judged._pool
+pool._lock.acquire()
+child = os.fork()
+if child:
+    pool._lock.release()
+    assert os.waitpid(child, 0)[1] == 0
+    assert scorer.score(r"\\boxed{\\cos x}", r"\\sin(\\frac{\\pi}{2}-x)").status == "equal"
+"""
+
+
+def test_a_fork_exits_whatever_its_parent_was_doing() -> None:
+    subprocess.run([sys.executable, "-c", EXITING], check=True, timeout=60)

@@ -2,6 +2,8 @@
 
 import asyncio
 import logging
+import subprocess
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -49,6 +51,46 @@ def test_one_who_gives_up_does_not_take_the_verdict_from_the_others(scorer: Scor
         return (await second).status
 
     assert asyncio.run(ask()) == "equal"
+
+
+FORKED = """
+import os, threading, time
+from concurrent.futures import Future
+from laser_verl.scoring import cache
+
+class Pool:
+    def __init__(self, *settings):
+        time.sleep(0.2)  # long enough for every other thread to come by
+        self.pid = os.getpid()
+
+    def submit(self, golds, answer):
+        future = Future()
+        future.set_result("equal" if self.pid == os.getpid() else "error")
+        return future
+
+cache.MathPool = Pool
+judge = cache.CachedJudge(1, 5.0)
+judge.ask(["x"], "y")
+judge._lock.acquire()
+if child := os.fork():
+    raise SystemExit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+statuses, barrier = [], threading.Barrier(32)
+
+def ask(number):
+    barrier.wait()
+    statuses.append(judge.ask(["x"], f"y+{number}")[0].result())
+
+threads = [threading.Thread(target=ask, args=(number,), daemon=True) for number in range(32)]
+for thread in threads:
+    thread.start()
+for thread in threads:
+    thread.join(10)
+os._exit(statuses != ["equal"] * 32)
+"""
+
+
+def test_no_thread_of_a_forked_process_meets_the_pool_or_the_lock_of_its_parent() -> None:
+    subprocess.run([sys.executable, "-c", FORKED], check=True, timeout=60)
 
 
 def test_unreadable_golds_are_found() -> None:

@@ -211,7 +211,51 @@ def test_any_integers_will_do(scale: int) -> None:
 
 def test_words_stand_in_for_tokens() -> None:
     assert word_ids("a b a") == [0, 1, 0]
+    assert word_ids("x_1, (x_1)!\n") == [0, 1, 2, 0, 3, 4, 5]
+    assert word_ids("a!!!b!!") == [0, 1, 2, 3, 1]
+    assert word_ids("我们我") == [0, 1, 0]
+    assert word_ids("ha" * 10) == [0]
+    assert word_ids("ha" * 11) == [0, 1] * 11
     assert is_repetitive(word_ids("wait , no . " * 20))
+
+
+WORDLESS = {
+    "signs": "!" * 200,
+    "blank lines": "\n\n" * 60,
+    "boxes": "\\boxed{7}\n\n" * 40,
+    "no spaces": "wait,no." * 20,
+    "one long word": "hahaha" * 40,
+    "digits": "142857" * 20,
+    "Chinese": "让我再检查一遍。" * 20,
+    "Japanese": "もう一度確認します。" * 20,
+}
+
+
+@pytest.mark.parametrize("name", WORDLESS)
+def test_loops_without_spaces_are_found(name: str) -> None:
+    assert is_repetitive(word_ids(f"So the answer is 7.\n{WORDLESS[name]}"))
+
+
+ORDINARY = {
+    "Chinese": "我们先计算第一项、再计算第二项、最后把两个结果相加得到答案。因此所求的值等于七。" * 2,
+    "a rule": "So the sum is 7.\n" + "-" * 100,
+    "ruled lines": ("So the sum is 7.\n" + ("+" + "-" * 60 + "\n| 7 |\n") * 3),
+    "lines": "\n\n".join(f"Step {n}: the sum is now {n * n + 1}." for n in range(60)),
+    "a long number": "So 3^200 = " + str(3**200),
+    "code": "\n".join(f"    x_{n} = f(x_{n - 1})" for n in range(1, 60)),
+}
+
+
+@pytest.mark.parametrize("name", ORDINARY)
+def test_ordinary_text_without_spaces_is_no_loop(name: str) -> None:
+    assert not is_repetitive(word_ids(ORDINARY[name]))
+
+
+@pytest.mark.parametrize("text", ["!", "word ", "\n", "a", "字", " ", "ab" * 9 + "a-"])
+def test_a_million_characters_are_split_in_a_moment(text: str) -> None:
+    begun = time.perf_counter()
+    word_ids(text * (1_000_000 // len(text)))
+    assert time.perf_counter() - begun < 1.0  # a tenth of that on an idle core
 
 
 @pytest.mark.parametrize("kind", ["random", "one token", "two tokens", "thue-morse", "almost a loop", "enumeration"])

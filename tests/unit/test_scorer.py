@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -13,7 +14,10 @@ from pathlib import Path
 
 import pytest
 
+from laser_verl.commands import WrongUsage
+from laser_verl.commands.score import run
 from laser_verl.scoring import STATUSES, Scorer, Verdict
+from laser_verl.scoring.pool import MathPool
 
 # Past the guards, and more than a computer algebra system can take.
 HOSTILE = [r"\sum_{k=1}^{99999} \sin(k^2)", r"\prod_{k=1}^{99999} \sin(k)"]
@@ -217,18 +221,59 @@ def test_a_worker_that_cannot_start_is_an_error_not_a_wrong_answer(monkeypatch: 
     broken.close()
 
 
+def test_an_error_of_our_own_leaves_no_worker_behind() -> None:
+    before = workers_of(os.getpid())
+    pool = MathPool(1, 3e6)  # more than poll() takes
+    for answer in ("x", "y"):
+        with pytest.raises(OverflowError):
+            pool.submit(["7"], answer).result(60)
+    assert workers_of(os.getpid()) == before
+    pool.close()
+
+
+def test_a_thread_that_cannot_start_is_asked_for_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    pool = MathPool(1, 5.0)
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", fail)
+        with pytest.raises(RuntimeError, match="can't start new thread"):
+            pool.submit([r"\sin x"], r"\cos x")
+    assert pool.submit([r"\sin x"], r"\cos x").result(60) == "different"
+    pool.close()
+
+
+@pytest.mark.parametrize("response", [None, b"7", 7, ["7"]])
+def test_a_response_that_is_no_text_is_an_error_that_names_the_row(scorer: Scorer, response: object) -> None:
+    message = rf"^row 3: response=.* must be a text, not {type(response).__name__}$"
+    with pytest.raises(ValueError, match=message):
+        scorer.score(response, "7", row=3)
+    with pytest.raises(ValueError, match=message):
+        asyncio.run(scorer.score_async(response, "7", row=3))
+    with pytest.raises(ValueError, match=r"^response="):
+        scorer.score(response, "7")
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
         ({"thinking": "deepsek"}, "did you mean 'deepseek'"),
-        ({"timeout_seconds": 0}, "timeout_seconds=0 must be a positive"),
-        ({"timeout_seconds": float("nan")}, "timeout_seconds=nan must be a positive"),
+        *(
+            ({"timeout_seconds": value}, rf"timeout_seconds={value} must be in \(0, 600\], e.g. 5")
+            for value in (0, -1, 600.5, float("nan"), float("inf"))
+        ),
         ({"num_workers": 0}, "num_workers=0 must be at least 1"),
     ],
 )
 def test_wrong_options_are_refused(options: dict, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         Scorer(**options)
+
+
+def test_a_limit_out_of_range_is_wrong_usage_of_the_command() -> None:
+    with pytest.raises(WrongUsage, match=r"^--timeout: timeout_seconds=1e\+300 must be in \(0, 600\]"):
+        run("-", "boxed", 1e300, lambda verdict: None)
 
 
 def test_importing_scoring_is_light() -> None:

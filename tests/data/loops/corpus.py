@@ -41,7 +41,7 @@ class Loop(NamedTuple):
 
 
 def words(text: str) -> Tokens:
-    """White-space separated words."""
+    """Words and signs, as the detector splits them."""
     return np.array(word_ids(text), dtype=np.int64)
 
 
