@@ -3,6 +3,8 @@
 import math
 import re
 from collections.abc import Sequence
+from decimal import Decimal
+from typing import Final
 
 import numpy as np
 
@@ -13,6 +15,21 @@ Gold = str | int | float | Sequence[str | int | float]
 # 1\,234 is one number; math-verify adds the two
 _THIN_SPACE = re.compile(r"(?<=[0-9])\\,(?=[0-9]{3}(?![0-9]))")
 
+# around all of an answer
+_BOX = re.compile(r"\\(?:fbox|boxed) ?\{((?:[^{}]|\{[^{}]*\})*)\}")
+
+# to math-verify, 2e-05 is 2·e - 5
+_SCIENTIFIC = re.compile(r"([+-]?[0-9]+(?:\.[0-9]+)?)[eE]([+-]?[0-9]{1,5})")
+
+_PERCENT = re.compile(r"(?<=[0-9}$)])(?:\\?[ ~])+(?:percent|pct|percentage)$")
+_SYNONYMS: Final = (
+    (re.compile(r"(?<!\\)~(?!=)"), " "),
+    (re.compile(r"(?:\\[bB]igg?[lrm]?)+(?=[()\[\]|]|\\[{}|])"), ""),
+    (re.compile(r"(\\(?:left|right|begin|end))\s+(?=[()\[\]{}|]|\\[{}|])"), r"\1"),
+    (re.compile(r"\\varnothing(?![a-zA-Z])"), r"\\emptyset"),
+    (re.compile("°"), r"^\\circ"),
+)
+
 # of an integer gold, well below the number of digits that Python refuses to print
 _MAX_BITS = 4096
 
@@ -22,7 +39,8 @@ _MATH_QUOTES = (("$$", "$$"), ("$", "$"), (r"\(", r"\)"), (r"\[", r"\]"))
 def normalise(text: str) -> str:
     r"""Strip what never changes an answer: math delimiters, a final full stop, runs of white space, thin spaces.
 
-    The thin space is that of thousands; a degree sign becomes `^\circ`.
+    The thin space is that of thousands. Where there are several ways to write the same, as a degree sign and `^\circ`,
+    `50 percent` and `50\%`, `2e-05` and `2\times10^{-5}`, it becomes the one that math-verify reads.
 
     Args:
         text: Answer or gold.
@@ -30,10 +48,14 @@ def normalise(text: str) -> str:
     Returns:
         The bare answer. E.g. ` $ 7 $.`: `7`.
     """
-    text, before = _THIN_SPACE.sub("", " ".join(text.split()).replace("°", r"^\circ")), None
+    for pattern, synonym in _SYNONYMS:
+        text = pattern.sub(synonym, text)
+    text, before = _THIN_SPACE.sub("", " ".join(text.split())), None
     while text != before:
         text, before = _without_quotes(_without_tail(text)), text
-    return text
+    if scientific := _SCIENTIFIC.fullmatch(text):
+        return rf"{scientific.group(1)}\times10^{{{int(scientific.group(2))}}}"
+    return _PERCENT.sub(r"\%", text)
 
 
 def _without_tail(text: str) -> str:
@@ -54,7 +76,8 @@ def _without_quotes(text: str) -> str:
         inner = text[len(left) : len(text) - len(right)]
         if len(text) >= len(left) + len(right) and text.startswith(left) and text.endswith(right) and left not in inner:
             return inner.strip()
-    return text
+    box = _BOX.fullmatch(text)
+    return box.group(1).strip() if box else text
 
 
 def gold_answers(gold: Gold | None, row: object = None) -> list[str]:
@@ -86,7 +109,7 @@ def _gold_answer(gold: object, row: object) -> str:
     elif isinstance(gold, int) and not isinstance(gold, bool) and gold.bit_length() <= _MAX_BITS:
         return str(gold)
     elif isinstance(gold, float) and math.isfinite(gold):
-        return str(int(gold)) if gold == int(gold) else repr(gold)
+        return str(int(gold)) if gold == int(gold) else format(Decimal(repr(float(gold))), "f")
     raise _bad_gold(gold, row)
 
 

@@ -3,7 +3,9 @@ r"""The comparison of golds with an answer by math-verify, as the worker process
 math-verify's own time-outs are off, since a signal cannot interrupt everything: `worker.py` has the process killed.
 """
 
+import re
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
@@ -12,6 +14,9 @@ _POINT, _STEP = 0.7310585786, 0.2130427
 
 # Beyond these a float says nothing; and how close decimals have to be, relative to their size.
 _NOTHING, _MUCH, _CLOSE = 1e-60, 1e50, 1e-3
+
+# In the text of an answer, it is a second one.
+_BOX = re.compile(r"\\(?:boxed|fbox)(?![a-zA-Z])")
 
 # The constructions that answers are made of: the parser builds its tables, and sympy its caches, as they meet them.
 _WARM_UP = (
@@ -29,20 +34,6 @@ _WARM_UP = (
 )
 
 
-def as_latex(text: str) -> str:
-    r"""Wrap an answer so that math-verify's LaTeX extraction finds exactly it.
-
-    Args:
-        text: A bare answer.
-
-    Returns:
-        The answer in a box; a final percent sign goes outside, where math-verify reads it: `50\%` becomes
-        `$\boxed{50}$\%`.
-    """
-    bare = text.removesuffix("%").removesuffix("\\").rstrip()
-    return rf"$\boxed{{{bare}}}$\%" if text.endswith("%") and bare else rf"\boxed{{{text}}}"
-
-
 def load_judge() -> Callable[[Sequence[str], str], str]:
     """Import math-verify, warm it, and return the comparison of golds with one answer.
 
@@ -50,16 +41,10 @@ def load_judge() -> Callable[[Sequence[str], str], str]:
         A function of (golds, answer) that gives "equal", "different" or "unparseable"; without golds it only says
         whether the answer can be read.
     """
-    from math_verify import LatexExtractionConfig, parse, verify  # type: ignore[import-untyped]
+    from math_verify import verify  # type: ignore[import-untyped]
 
     _parse_in_two_stages()
-    # LaTeX only: the plain-expression extraction of math-verify ends in sympy's parse_expr, which evaluates text.
-    extraction = (LatexExtractionConfig(),)
-
-    @lru_cache(maxsize=1024)  # a gold comes back with every response of its group
-    def read(text: str) -> list[Any]:
-        # first_match: where the box cannot be read, nothing else is picked out of its text
-        return list(parse(as_latex(text), extraction, extraction_mode="first_match", parsing_timeout=None))
+    read = lru_cache(maxsize=1024)(_reader())  # a gold comes back with every response of its group
 
     def judge(golds: Sequence[str], answer: str) -> str:
         target = read(answer)
@@ -72,6 +57,36 @@ def load_judge() -> Callable[[Sequence[str], str], str]:
     for gold, answer in _WARM_UP:
         judge([gold], answer)
     return judge
+
+
+def _reader() -> Callable[[str], list[Any]]:
+    """What math-verify's `parse` does with a box, without its search for one.
+
+    That search would take a box inside of the text, or what stands behind "final answer is", for the answer; and where
+    it finds no LaTeX it ends in sympy's `parse_expr`, which evaluates text.
+    """
+    from latex2sympy2_extended.latex2sympy2 import (  # type: ignore[import-untyped]
+        convert_to_pct,
+        normalize_latex,
+    )
+    from math_verify import LatexExtractionConfig
+    from math_verify.parser import parse_latex_cached
+
+    spelling = replace(LatexExtractionConfig().normalization_config, boxed="none")
+
+    def read(text: str) -> list[Any]:
+        if _BOX.search(text):
+            return []
+        bare = text.removesuffix("%").removesuffix("\\").rstrip()
+        is_percentage = text.endswith("%") and bare != ""
+        try:
+            latex = normalize_latex(bare if is_percentage else text, spelling)
+            value = parse_latex_cached(latex)
+            return [convert_to_pct(value) if is_percentage else value, latex]
+        except Exception:
+            return []
+
+    return read
 
 
 def _parse_in_two_stages() -> None:
@@ -105,7 +120,7 @@ def are_surely_apart(gold: Sequence[Any], answer: Sequence[Any]) -> bool:
     r"""Say whether two expressions differ in value, so that nobody need try to simplify their difference to zero.
 
     With a decimal among them, "apart" is a thousandth of the larger one: math-verify rounds to 6 places, by which 0.0
-    would equal every small number.
+    would equal every small number. For the same reason numbers that are not 0 are compared relative to their size.
 
     Args:
         gold: What math-verify read, one item or none.
@@ -129,7 +144,10 @@ def are_surely_apart(gold: Sequence[Any], answer: Sequence[Any]) -> bool:
     size, difference = max(abs(first), abs(second)), abs(first - second)
     if ours.has(Float) or theirs.has(Float):
         return not symbols and _NOTHING < size < _MUCH and difference > _CLOSE * size
-    return size < _MUCH and difference > 1e-6 * max(1.0, size)  # of a value that is 0, rounding errors may be left
+    # of a value that is 0, rounding errors may be left
+    is_any_zero = bool(symbols) or ours.is_zero is not False or theirs.is_zero is not False
+    scale = max(1.0, size) if is_any_zero or min(abs(first), abs(second)) < _NOTHING else size
+    return size < _MUCH and difference > 1e-6 * scale
 
 
 def _is_plain(value: Any) -> bool:

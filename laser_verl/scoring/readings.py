@@ -60,22 +60,27 @@ Reading = Word | Scalar | Collection | Assignment
 
 _SIMPLER: Final = (
     (re.compile(r"\\[dtc]frac(?![a-zA-Z])"), r"\\frac"),
-    (re.compile(r"\\(?:left|right)(?=[()\[\]]|\\[{}])"), ""),
+    (re.compile(r"\\(?:left|right)(?=[()\[\]|]|\\[{}|])"), ""),
     (re.compile(r"\\(?:displaystyle(?![a-zA-Z])|!)|\\?\$"), ""),
     (re.compile(r"\{,\}"), ","),
     (re.compile(r"\\[cd]?dots(?![a-zA-Z])|\.\.\."), r"\\ldots"),
     (re.compile(r"\\[,;: ]|\\q?quad(?![a-zA-Z])"), " "),
     (re.compile(r"\\frac ?([0-9]) ?([0-9])(?![0-9])"), r"\\frac{\1}{\2}"),
     (re.compile(r"\\sqrt ?([0-9])(?![0-9])"), r"\\sqrt{\1}"),
-    (re.compile(r" *([-+*/^=(){}\[\]]) *"), r"\1"),
+    (re.compile(r" *([-+*/^=(){}\[\]<>|:_]) *"), r"\1"),
+    (re.compile(r" +(?=\\[a-zA-Z%|])"), ""),
+    (re.compile(r"(\\[a-zA-Z]+) +(?![a-zA-Z ])"), r"\1"),
     (re.compile(r" *, *(?![0-9]{3}(?![0-9]))"), ", "),
 )
 
 _STYLES: Final = r"\\(?:text|textbf|textit|textrm|mathrm|mathbf|mathit)"
 _WORD = re.compile(rf"{_STYLES}\{{ *(?:\(([a-zA-Z]+)\)|([a-zA-Z]+)) *\}}|\(([a-zA-Z])\)|([a-zA-Z])|([A-Z]{{2,6}})")
-_UNIT = re.compile(rf"(?:{_STYLES}|\\mbox)\{{[ ~]*([a-zA-Z. /]*)\}} *(?:\^[0-9]|\^\{{[0-9]\}})?$")
+_BOLD: Final = r"\\(?:text|math)(?:bf|it)"  # of one letter, a variable
+_UNIT = re.compile(
+    rf"(?!{_BOLD}\{{ *[a-zA-Z] *\}})(?:{_STYLES}|\\mbox)\{{[ ~]*([a-zA-Z. /]*)\}} *(?:\^[0-9]|\^\{{[0-9]\}})?$"
+)
 _DEGREES = re.compile(r"(?<=[0-9]) *\^ *(?:\\circ|\{ *\\circ *\})$")
-_NUMBER = re.compile(r"([+-]?) *([0-9]{1,3}(?:,[0-9]{3})+|[0-9]+)(\.[0-9]+)? *(\\?%)?")
+_NUMBER = re.compile(r"([+-]?) *([1-9][0-9]{0,2}(?:,[0-9]{3})+|[0-9]+)(\.[0-9]+)? *(\\?%)?")
 _ASSIGNMENT = re.compile(r"([abknpqruvwxyzABKNPQRUVWXYZ])(_[0-9a-zA-Z]|_\{[0-9a-zA-Z]+\})? *= *([^=]*)")
 _THOUSANDS = re.compile(r"(?<![0-9])[0-9]{1,3}(?:,[0-9]{3})+(?![0-9])")
 _SEPARATORS = re.compile(r" *\\text\{ *(?:,? *and|,? *or) *\} *|,? +(?:and|or) +|;")
@@ -113,15 +118,27 @@ def read(text: str) -> Reading | None:
     text = plain(text)
     if not text or not text.isascii():
         return None
-    word = _WORD.fullmatch(text)
-    if word:
-        name = next(filter(None, word.groups())).lower()
-        return None if name == "i" else Word(name)  # the imaginary unit has one case
+    if _WORD.fullmatch(text):
+        return read_word(text)
     assignment = _ASSIGNMENT.fullmatch(text)
     if assignment:
         value = None if _THOUSANDS.search(assignment.group(3)) else _scalar(assignment.group(3))
         return None if value is None else Assignment((assignment.group(1) + (assignment.group(2) or "")).lower(), value)
     return _scalar(text) or _collection(text)
+
+
+def read_word(text: str) -> Word | None:
+    r"""Read a letter or a word.
+
+    Args:
+        text: A normalised answer.
+
+    Returns:
+        The word, None for anything else and for the imaginary unit, which has one case. E.g. `\text{(B)}`: Word of "b".
+    """
+    word = _WORD.fullmatch(plain(text))
+    name = next(filter(None, word.groups())).lower() if word else "i"
+    return None if name == "i" else Word(name)
 
 
 def _scalar(text: str) -> Scalar | None:

@@ -214,7 +214,9 @@ def _check_verification(verification: Verification) -> None:
         )
     seconds = verification.verify_timeout_seconds
     if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 < seconds <= LONGEST_SECONDS:
-        raise ValueError(f"laser_verl: {_KWARGS}.verify_timeout_seconds={seconds!r} must be in (0, {LONGEST_SECONDS}], e.g. 5")
+        raise ValueError(
+            f"laser_verl: {_KWARGS}.verify_timeout_seconds={seconds!r} must be in (0, {LONGEST_SECONDS}], e.g. 5"
+        )
     at = verification.correct_at
     if at is not None and (isinstance(at, bool) or not isinstance(at, int | float) or not math.isfinite(at)):
         raise ValueError(f"laser_verl: {_KWARGS}.correct_at={at!r} must be a finite number, e.g. 1.0")

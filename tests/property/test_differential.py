@@ -14,7 +14,6 @@ from math_verify import LatexExtractionConfig, parse, verify
 
 from laser_verl.scoring import Scorer
 from laser_verl.scoring.answers import normalise
-from laser_verl.scoring.judge import as_latex
 from tests.property.answers import pairs
 
 Reader = Callable[[str], list]
@@ -30,8 +29,13 @@ def box_alone(text: str) -> list:
     return parse(rf"\boxed{{{text}}}", (LatexExtractionConfig(),), extraction_mode="first_match")
 
 
+def with_percent_outside(text: str) -> str:
+    bare = text.removesuffix("%").removesuffix("\\").rstrip()
+    return rf"$\boxed{{{bare}}}$\%" if text.endswith("%") and bare else rf"\boxed{{{text}}}"
+
+
 def percent_outside(text: str) -> list:
-    return parse(as_latex(text))
+    return parse(with_percent_outside(text))
 
 
 def without_full_stop(text: str) -> list:
@@ -43,7 +47,7 @@ def without_degree_sign(text: str) -> list:
 
 
 def all_together(text: str) -> list:
-    return parse(as_latex(normalise(text)), (LatexExtractionConfig(),), extraction_mode="first_match")
+    return parse(with_percent_outside(normalise(text)), (LatexExtractionConfig(),), extraction_mode="first_match")
 
 
 REASONS: dict[str, Reader] = {

@@ -40,6 +40,11 @@ def test_text_around_a_well_formed_response_cannot_hide_a_second_thought(before:
 @example(r"\(\[x\]\)")
 @example("$\\$")
 @example(r"7\,.\ ")
+@example("$5$ percent.")
+@example("5 percent percent")
+@example("1e05")
+@example(r"\fbox{\fbox{7}}")
+@example(r"\left~\big\bigl(7\right )")
 def test_normalising_twice_is_normalising_once(text: str) -> None:
     assert normalise(normalise(text)) == normalise(text)
 

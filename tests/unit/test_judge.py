@@ -1,8 +1,10 @@
 """What runs inside the math-verify process: its shortcuts change no verdict."""
 
+import time
 from collections.abc import Callable, Sequence
 
 import pytest
+from math_verify import parse
 
 from laser_verl.scoring.judge import are_surely_apart, load_judge
 
@@ -29,6 +31,14 @@ def judge() -> Judge:
         (r"x \in (0, 1)", "(0, 1)", "equal"),
         (r"\begin{pmatrix} 1 & 2 \end{pmatrix}", r"\begin{pmatrix} 1 & 3 \end{pmatrix}", "different"),
         ("50%", r"\frac{1}{2}", "equal"),
+        ("50%", r"x=\%", "unparseable"),
+        ("50%", "%", "unparseable"),
+        ("7", r"1,2,3,4 \fbox{7}", "unparseable"),
+        ("7", r"8 \boxed {7}", "unparseable"),
+        ("7", "8. final answer is $7$ I hope", "unparseable"),
+        ("10^{-30}", "10^{-20}", "different"),
+        ("10^{-30}", "2^{-100}", "different"),
+        ("10^{-30}", r"\frac{1}{10^{30}}", "equal"),
         ("7", r"so \frac{1}{2} of 7@", "unparseable"),
         (r"\frac{1}{2}", r"@ \frac{1}{2} @", "unparseable"),  # nothing is picked out of what cannot be read
         ("7", "", "unparseable"),
@@ -42,6 +52,13 @@ def test_verdicts(judge: Judge, gold: str, answer: str, status: str) -> None:
 
 def test_any_of_several_golds_will_do(judge: Judge) -> None:
     assert judge([r"\cos x", r"\sin x", "7)"], r"\cos(\frac{\pi}{2}-x)") == "equal"
+
+
+@pytest.mark.parametrize("answer", ["final answer is $" * 40, "answer: " * 100, r"\fbox{" * 20 + "}" * 20])
+def test_words_before_an_answer_are_no_reason_to_search(judge: Judge, answer: str) -> None:
+    begun = time.perf_counter()
+    assert judge(["7"], answer) in ("different", "unparseable")
+    assert time.perf_counter() - begun < 1.0
 
 
 def test_without_golds_it_says_whether_the_answer_can_be_read(judge: Judge) -> None:
@@ -67,13 +84,16 @@ def test_without_golds_it_says_whether_the_answer_can_be_read(judge: Judge) -> N
         (r"\ln(-1)", r"\ln(-2)", True),
         ("0", r"\sin \pi", False),
         (r"e^{40}+1-e^{40}", "1", False),
-        (r"10^{-9}", r"2 \cdot 10^{-9}", False),
+        (r"10^{-9}", r"2 \cdot 10^{-9}", True),
+        (r"10^{-30}", r"10^{-20}", True),
+        (r"10^{-30}", r"\frac{1}{10^{30}}", False),
+        (r"10^{-9}", r"\sin \pi", False),
+        ("0", r"10^{-20}", False),
     ],
 )
 def test_only_plain_expressions_are_called_apart(gold: str, answer: str, apart: bool) -> None:
-    from math_verify import parse
-
-    from laser_verl.scoring.judge import as_latex
-
-    assert are_surely_apart(parse(as_latex(gold)), parse(as_latex(answer))) is apart
-    assert not are_surely_apart([], parse(as_latex(answer)))
+    ours, theirs = (
+        parse(rf"$\boxed{{{text[:-1]}}}$\%" if text.endswith("%") else rf"\boxed{{{text}}}") for text in (gold, answer)
+    )
+    assert are_surely_apart(ours, theirs) is apart
+    assert not are_surely_apart([], theirs)

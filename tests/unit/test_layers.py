@@ -41,6 +41,15 @@ from laser_verl.scoring.layers import compare
         (r"(1, \frac12)", "(1.0, 0.5)", "structure"),
         (r"(1,2,\dots,9)", r"(1, 2, \ldots, 9)", "text"),
         ("ABCD", "ABCD", "text"),
+        (r"x\equiv 7\pmod{10}", r"x \equiv 7 \pmod{10}", "text"),
+        (r"\{x \mid x > 2\}", r"\{x\mid x>2\}", "text"),
+        (r"A \cap B", r"A\cap B", "text"),
+        (r"x = k\pi, k \in \mathbb{Z}", r"x=k\pi,\ k\in\mathbb{Z}", "text"),
+        ("(1,2)", "(1,~2)", "text"),
+        (r"\left|x\right|", "|x|", "text"),
+        ("2e-05", "0.00002", "number"),
+        ("(1,2]", r"\bigl(1,2\bigr]", "text"),
+        ("(1, 2)", r"(1\text{ cm}, 2\text{ cm})", "structure"),
         (r"1 \text{ or } -1", r"\{-1, 1\}", "structure"),
         (r"(-\infty, \frac{6}{2}]", r"(-\infty, 3]", "structure"),
         ("7", "{7}".replace("{", r"\{").replace("}", r"\}"), "structure"),
@@ -83,6 +92,10 @@ def test_different(gold: str, answer: str, layer: str) -> None:
         *(r"7\text{ or 8}", r"7\text{, 8, 9}", r"7 \text{ (or 8)}", r"7\mbox{ OR eight}", r"7\mathrm{8}"),
         *("7_{8, 9}", r"7,\ldots", "8=7", "x = 8 = 7", "8 = x = 7", r"\frac{1}{2}=7", r"7 \approx 8", "7, 8"),
         *(r"7\text{ or 8}\text{ cm}", "7 _ {8,9}", r"7 \approx 8 = 7", "x=1=x=2=x=3=x=7", r"7\text{ (8)}"),
+        *(r"7\text{/8}", r"7 \text{ vs. 8}", r"7 \text{ oder 8}", r"7\text{ but 8}", r"7\text{ (or 8)}"),
+        *(r"7 \text{ is wrong}", r"7 \text{ is not the answer}", r"7\text{, not the right answer}"),
+        *(r"7 \ldots", r"\ldots 7", r"x = 7\ldots", r"8 \equiv 7", r"3 \quad 4", "3 4", r"x = 3\ 4", "8.0 = 7"),
+        *("6.9=7", "=".join(["8"] + ["7"] * 30), "x=1=1=1=1=2=7", r"7 = 7.4, \pi \approx 3"),
     ],
 )
 def test_a_second_answer_is_no_answer(answer: str) -> None:
@@ -107,10 +120,35 @@ def test_a_second_answer_is_no_answer(answer: str) -> None:
             "a=1, b=2, c=3, d=4, k=5",
             "10^3 = 1,000",
         ),
+        *(r"A=\frac12 bh=\frac12 \cdot 6 \cdot 4=\frac{24}{2}=12", r"\pi = 3.14", r"\sqrt{2}=1.41", r"\frac13 = 0.33"),
+        *(r"\frac{1}{2}\text{ (or 0.5)}", r"0.5\text{ or 1/2}", r"7\text{ wrong answers}", r"7\text{ liters/100 km}"),
+        *(
+            r"7\text{ if n is not 0}",
+            r"x \equiv 7 \pmod{10}",
+            r"3^4 \equiv 81 \equiv 1 \pmod{10}",
+            r"\log_2 3",
+            "1011_2",
+        ),
+        *(r"3\quad\text{cm}", r"x=1\quad y=2", r"2 \frac{1}{2}", r"0.333\ldots", r"\text{May 5 2020}", r"\binom 5 2"),
+        *(r"\begin{pmatrix} 1 & 2 \\ 3 & 4 \end{pmatrix}", "x^2 3", "1 234/5", "a = b, c = 1, d = 2"),
     ],
 )
 def test_units_and_equal_sides_are_no_second_answer(answer: str) -> None:
     assert not is_hedged("7", normalise(answer))
+
+
+def test_many_sides_are_read_in_milliseconds() -> None:
+    chain = "=".join(rf"(1+\sqrt2+\sqrt3+\sqrt5)^4+{k}-{k}" for k in range(16))
+    begun = time.perf_counter()
+    assert not is_hedged("7", chain)
+    assert time.perf_counter() - begun < 0.2
+
+
+def test_statements_without_numbers_on_both_sides_are_not_read() -> None:
+    answer = ",".join(f"(a+b+k+n)^5+{k}" for k in range(60))
+    begun = time.perf_counter()
+    assert not is_hedged("7", answer)
+    assert time.perf_counter() - begun < 0.05
 
 
 def test_long_chains_of_sums_are_not_multiplied_out() -> None:
@@ -135,6 +173,10 @@ def test_long_chains_of_sums_are_not_multiplied_out() -> None:
         ("9.8", r"9.8\text{ m s}^{-2}\text{ }"),
         ("x", "2x-x"),
         ("1234", "(1,234)"),
+        ("1234", "01,234"),
+        ("0.234", "0,234"),
+        ("7", r"7\mathbf{x}"),
+        ("(1, 2, 3)", r"(1\mathbf{x}, 2, 3)"),
         ("(1, 2)", "1, 2"),
         ("[2, 2]", "2"),
         (r"x\%", "x"),

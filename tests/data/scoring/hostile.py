@@ -78,7 +78,8 @@ LONG = {
     "box in the thought only": r"<think> \boxed{7} </think> The answer is 7.",
 }
 RIGHT = {
-    "spaces before the answer": boxed(" " * 1_000_000 + "7"), "opening tags": "<think>" * 100_000 + r"\boxed{7}",
+    "spaces before the answer": boxed(" " * 1_000_000 + "7"), "ties": boxed("~" * 1_000_000 + "7"),
+    "opening tags": "<think>" * 100_000 + r"\boxed{7}",
     "closing tags": "</think>" * 100_000 + r"\boxed{7}", "boxes": r"\boxed{7}" * 50_000,
     "box in a box": boxed(r"\boxed{7}"), "last of two boxes": boxed("8") + r"\boxed{7}",
     "wrong in the thought": r"<think> \boxed{8} </think> \boxed{7}",
@@ -126,7 +127,7 @@ UNITS = (
     r"\frac{{", "^(", "sqrt(", r"\text{", r"\text{ ", r"\ ", r"\quad", ", ", "$", r"\$", "$ and ", "$1$ and ", "$$ ",
     r"\( ", r"\[ ", " [ ", "answer ", "final answer is ", "answer: $", "and ", ",and", "1,", "1,000,", "1 000 ",
     r"\mathrm{cm}", r"\left", r"\frac1", r"\sqrt ", "{,}", "%", r"\%", ". ", r"\text{and}", "=", "x=", r"\approx",
-    "(1)_{", "cm ", "~", r"\text{ cm}^", r"\boxed", r"\fbox{", "or ", r"\, ", "infinity ", r"\\", " 7", "-", "+ ",
+    "(1)_{", "cm ", r"\text{ cm}^", r"\boxed", r"\fbox{", "or ", r"\, ", "infinity ", r"\\", " 7", "-", "+ ",
     r"^\circ",
 )
 _HUNDRED = ",".join(map(str, range(1, 101)))
@@ -146,7 +147,10 @@ LISTS = (
 HEDGES = (
     r"7\text{ or 8}", r"7\text{, 8, 9}", r"7 \text{ (or 8 or 9)}", r"7\mbox{ or 8}", r"7\textbf{ or 8 or 9}",
     r"7\mathrm{8}", r"7\text{ cm}, 8\text{ cm}", r"7\text{ or }8\text{ or 9}", r"7^\circ\text{ or 8}", "7_{8, 9}",
-    r"7,\ldots", r"7 \approx 8", "8=7", "x=8=7", "5=6=7",
+    r"7,\ldots", r"7 \approx 8", "8=7", "x=8=7", "5=6=7", r"7\text{/8}", r"7 \text{ vs 8}", r"7 \text{ oder 8}",
+    r"7 \text{ is wrong}", r"7 \text{ is not the answer}", r"7 \ldots", r"\ldots 7", r"8 \equiv 7", r"3 \quad 4",
+    "3 4", "8.0=7", "=".join("8" + "7" * 40), "x=1=x=2=x=3=x=7", r"1,2,3,4 \fbox{7}", r"8 \boxed {7}",
+    "8. final answer is $7$ I hope", "final answer is $7$ I hope it is not $8$",
 )
 # fmt: on
 
