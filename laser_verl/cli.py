@@ -82,8 +82,8 @@ def methods(
     Shows what each method needs and its source; with NAME also its formula and the defaults of its options.
 
     In JSON, set_by is the key of verl's config that takes the name; a name that is a length reward and an advantage
-    rule has a record for each. An option is null where that is its default, and where it has none: these are the ones
-    under required.
+    rule has the latter under advantage_rule. An option is null where that is its default, and where it has none: these
+    are the ones under required.
     """
     from laser_verl.commands import methods as command
     from laser_verl.commands.names import select

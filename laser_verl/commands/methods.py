@@ -19,28 +19,33 @@ _KINDS = {METHOD: "Length rewards", RULE: "Advantage rules"}
 
 
 def as_records(entries: Sequence[Entry]) -> list[dict[str, Any]]:
-    """The names for programs, the length rewards before the advantage rules; a name of both kinds has two records.
+    """The names for programs, each once.
 
     Args:
         entries: What `select` returned.
 
     Returns:
-        Per reward and rule `{"name", "needs", "options": {name: default}, "source", "set_by", "required": [name]}`:
-        `set_by` is the key of verl's config that takes the name, `required` lists the options without a default,
-        which `options` shows as null.
+        Per name `{"name", "needs", "options": {name: default}, "source", "set_by", "required": [name]}`: `set_by` is
+        the key of verl's config that takes the name, `required` lists the options without a default, which `options`
+        shows as null. A name of both kinds is a length reward that has `"advantage_rule"` as well, such a record.
     """
-    return [
-        {
-            "name": info.name,
-            "needs": _needs(info),
-            "options": dict(info.options),
-            "source": info.source,
-            "set_by": key,
-            "required": list(info.required),
-        }
-        for key in _KINDS
-        for info in _of_kind(entries, key)
-    ]
+    records = []
+    for entry in entries:
+        (key, info), *other = entry.parts.items()
+        more = {"advantage_rule": _record(*other[0])} if other else {}
+        records.append({**_record(key, info), **more})
+    return records
+
+
+def _record(key: str, info: registry.MethodInfo) -> dict[str, Any]:
+    return {
+        "name": info.name,
+        "needs": _needs(info),
+        "options": dict(info.options),
+        "source": info.source,
+        "set_by": key,
+        "required": list(info.required),
+    }
 
 
 def print_overview(entries: Sequence[Entry]) -> None:

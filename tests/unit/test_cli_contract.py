@@ -66,7 +66,7 @@ def test_methods_as_json_are_complete() -> None:
     methods = {method["name"]: method for method in json.loads(result.stdout)}
     assert {"laser", "laser_d", "laser_de"} <= methods.keys()
     keys = ["name", "needs", "options", "source", "set_by", "required"]
-    assert all(list(method) == keys for method in methods.values())
+    assert all(list(method)[: len(keys)] == keys for method in methods.values())
     assert methods["laser"]["needs"] == ["response"]
     assert methods["laser_d"]["needs"] == ["group", "history"]
     assert methods["laser"]["options"] == {

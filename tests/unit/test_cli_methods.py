@@ -27,9 +27,14 @@ def plain(text: str) -> str:
 
 
 def test_every_reward_and_every_rule_has_a_record_in_json_that_says_where_it_is_set() -> None:
-    records = json.loads(invoke("--json").stdout)
+    listed = json.loads(invoke("--json").stdout)
+    assert len({record["name"] for record in listed}) == len(listed)
+    records = [*listed, *(record["advantage_rule"] for record in listed if "advantage_rule" in record)]
     names = {key: [record["name"] for record in records if record["set_by"] == key] for key in FIND}
-    assert names == {"reward.reward_manager.name": method_names(), "algorithm.adv_estimator": rule_names()}
+    assert {key: sorted(of_key) for key, of_key in names.items()} == {
+        "reward.reward_manager.name": method_names(),
+        "algorithm.adv_estimator": rule_names(),
+    }
     assert len(records) == len(method_names()) + len(rule_names())
     for record in records:
         info = FIND[record["set_by"]](record["name"])
@@ -93,6 +98,7 @@ def test_a_name_of_both_kinds_shows_both() -> None:
         said = plain(invoke(name).stdout)
         for part in (f"reward.reward_manager.name={name}", f"algorithm.adv_estimator={name}"):
             assert part in said
-        reward, rule = json.loads(invoke(name, "--json").stdout)
+        (reward,) = json.loads(invoke(name, "--json").stdout)
+        rule = reward["advantage_rule"]
         assert (reward["set_by"], reward["options"]) == ("reward.reward_manager.name", describe(name).options)
         assert (rule["set_by"], rule["options"]) == ("algorithm.adv_estimator", describe_rule(name).options)
