@@ -67,7 +67,7 @@ def test_the_picture_shows_something(tmp_path, targets):
     (tmp_path / "000.jsonl").write_text("".join(trained(step, targets=targets) for step in range(1, 30)))
     half = Estimate(0.5, 0.02)
     tokens = Estimate(30.0, 1.0)
-    row = Row("all", 600, 600, half, half, tokens, tokens)
+    row = Row("all", 600, half, half, tokens, tokens)
     path = save_picture(History(tmp_path), row, 29, "title", tmp_path / "picture.png")
     pixels = image.imread(path)[..., :3]
     assert min(pixels.shape[:2]) > 500
