@@ -37,6 +37,9 @@ CLOSING_TOKENS: Final = 2
 # Of a longer response only this tail is looked at: it bounds time and memory.
 LONGEST_TAIL: Final = 65_536
 
+# Ordinary text, of so many words and none longer than that, is split at white space alone: several times faster.
+_MANY_WORDS, _LONGEST_WORD, _EMPTY_LINES = 256, 40, "\n" * 8
+
 # Of a longer text only this end is split: it holds as many tokens, or a good part of them.
 _LONGEST_TEXT: Final = 4 * LONGEST_TAIL
 
@@ -99,9 +102,13 @@ def word_ids(text: str) -> list[int]:
 
     Returns:
         One id per word, sign, pair of equal signs or line break [words], equal ones equal ids; Chinese and Japanese,
-        and words of more than 20 characters, letter by letter. Of more than 2^18 characters the last ones count. E.g.
-        "a, b a": four ids, first = last.
+        and words of more than 20 characters, letter by letter. Of more than 2^18 characters the last ones count. Of
+        256 words or more, none of them longer than 40 characters and no eight line breaks in a row, one id per word
+        between white space. E.g. "a, b a": four ids, first = last.
     """
+    words = text.split()
+    if len(words) >= _MANY_WORDS and max(map(len, words)) <= _LONGEST_WORD and _EMPTY_LINES not in text:
+        return _numbered(words)
     return _numbered(match[0] for match in _WORD.finditer(text[-_LONGEST_TEXT:]))
 
 
