@@ -108,9 +108,12 @@ class Rollouts:
         size = len(length)
         group, keys = _groups(prompt, prompt_key, size)
         return cls(
-            frozen(group),
-            frozen(length),
-            *_verdicts(size, correct, well_formed, repetitive, truncated),
+            group=frozen(group),
+            length=frozen(length),
+            correct=flags("correct", correct, size),
+            well_formed=flags("well_formed", well_formed, size, default=True),
+            repetitive=flags("repetitive", repetitive, size, default=False),
+            truncated=flags("truncated", truncated, size, default=False),
             task_score=None if task_score is None else own_scores(task_score, size),
             step=step_number(step),
             max_response_length=longest,
@@ -227,19 +230,3 @@ def _groups(prompt: Iterable[object], keys: Sequence[str] | None, size: int) -> 
     group = group_numbers(ids)
     same_size("prompt", len(group), size)
     return group, prompt_keys(group, ids, keys)
-
-
-def _verdicts(
-    size: int,
-    correct: ArrayLike,
-    well_formed: ArrayLike | None,
-    repetitive: ArrayLike | None,
-    truncated: ArrayLike | None,
-) -> tuple[Bools, Bools, Bools, Bools]:
-    """Check what is said of each response, [B] each, in the order of the fields of `Rollouts`."""
-    return (
-        flags("correct", correct, size),
-        flags("well_formed", well_formed, size, default=True),
-        flags("repetitive", repetitive, size, default=False),
-        flags("truncated", truncated, size, default=False),
-    )
