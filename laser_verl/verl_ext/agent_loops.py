@@ -15,8 +15,14 @@ logger = logging.getLogger(__name__)
 LIMITED, SEEDED = "laser_limited", "laser_seeded"
 """Our agent loops, which both keep the limits of a method."""
 
-_STOCK = "single_turn_agent"
-_LOOP = "actor_rollout_ref.rollout.agent.default_agent_loop"
+STOCK = "single_turn_agent"
+"""verl's agent loop of one turn, in whose place ours may stand."""
+
+SINGLE_TURN, SEEDABLE = (STOCK, LIMITED, SEEDED), (STOCK, SEEDED)
+
+AGENT_LOOP = "actor_rollout_ref.rollout.agent.default_agent_loop"
+"""Key of verl's config."""
+
 _ENGINE = "actor_rollout_ref.rollout.name"
 
 
@@ -59,8 +65,8 @@ def why_unlimited(config: DictConfig) -> str | None:
     """
     if (engine := OmegaConf.select(config, _ENGINE)) == "trtllm":
         return f"{_ENGINE}={engine} sets the length of a request itself; give vllm or sglang to cut them at the limit"
-    if (loop := OmegaConf.select(config, _LOOP)) not in (_STOCK, LIMITED, SEEDED):
-        return f"{_LOOP}={loop} knows no limit; leave it out to cut single-turn rollouts at the limit"
+    if (loop := OmegaConf.select(config, AGENT_LOOP)) not in SINGLE_TURN:
+        return f"{AGENT_LOOP}={loop} knows no limit; leave it out to cut single-turn rollouts at the limit"
     return None
 
 
@@ -79,7 +85,7 @@ def _refuse_unseedable(config: DictConfig) -> None:
             f"laser_verl: laser.seeded_rollout=true seeds each request, which works with "
             f"actor_rollout_ref.rollout.name=vllm; it is {engine}: leave out laser.seeded_rollout"
         )
-    if agent.default_agent_loop not in (_STOCK, SEEDED):
+    if agent.default_agent_loop not in SEEDABLE:
         raise ValueError(
             f"laser_verl: laser.seeded_rollout=true seeds single-turn rollouts, but the run uses "
             f"actor_rollout_ref.rollout.agent.default_agent_loop={agent.default_agent_loop}; leave one of the two out"

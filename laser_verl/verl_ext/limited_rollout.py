@@ -23,8 +23,6 @@ from laser_verl.verl_ext.layout import MAX_TOKENS, optional_field
 
 logger = logging.getLogger(__name__)
 
-NAME = LIMITED
-
 # None: a row that names no agent loop
 _KEEP_LIMITS = (None, LIMITED, SEEDED)
 

@@ -14,13 +14,12 @@ from verl.experimental.agent_loop.agent_loop import AgentLoopOutput
 from verl.experimental.agent_loop.agent_loop import register as register_agent_loop
 
 from laser_verl.core.keys import prompt_key
-from laser_verl.verl_ext import limited_rollout
+from laser_verl.verl_ext.agent_loops import LIMITED, SEEDED
 from laser_verl.verl_ext.layout import optional_field
+from laser_verl.verl_ext.limited_rollout import LimitedAgentLoop
 
 if TYPE_CHECKING:
     from transfer_queue import KVBatchMeta
-
-NAME = "laser_seeded"
 
 
 def request_seed(run_seed: int, step: int, key: str, rollout: int) -> int:
@@ -39,7 +38,7 @@ def request_seed(run_seed: int, step: int, key: str, rollout: int) -> int:
     return int.from_bytes(hashlib.blake2b(text, digest_size=4).digest(), "little") >> 1
 
 
-class SeededAgentLoop(limited_rollout.LimitedAgentLoop):
+class SeededAgentLoop(LimitedAgentLoop):
     """verl's single-turn agent loop with a seed per request. A prompt drawn twice in a step gets equal responses."""
 
     async def run(self, sampling_params: dict[str, Any], **kwargs: Any) -> AgentLoopOutput:
@@ -76,9 +75,9 @@ def sort_rows(batch: KVBatchMeta) -> None:
 
 def register() -> list[str]:
     """Add the agent loops to verl's registry."""
-    register_agent_loop(NAME)(SeededAgentLoop)
-    register_agent_loop(limited_rollout.NAME)(limited_rollout.LimitedAgentLoop)
-    return [NAME, limited_rollout.NAME]
+    register_agent_loop(SEEDED)(SeededAgentLoop)
+    register_agent_loop(LIMITED)(LimitedAgentLoop)
+    return [SEEDED, LIMITED]
 
 
 REGISTERED = register()

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from omegaconf import DictConfig, OmegaConf
 
+from laser_verl.verl_ext.agent_loops import AGENT_LOOP, SEEDABLE, SINGLE_TURN
 from laser_verl.verl_ext.checks.report import Report
-from laser_verl.verl_ext.checks.scoring import AGENT_LOOP, SINGLE_TURN_LOOPS, needs_think
+from laser_verl.verl_ext.checks.scoring import needs_think
 from laser_verl.verl_ext.settings import Settings
 
 _ENGINE = "actor_rollout_ref.rollout.name"
 _MULTI_TURN = "actor_rollout_ref.rollout.multi_turn.enable"
 _OTHER_ENGINES = ("sglang", "trtllm")
-_SEEDABLE = ("single_turn_agent", "laser_seeded")
 
 
 def check_agent_loop(config: DictConfig, settings: Settings, report: Report) -> None:
@@ -25,7 +25,7 @@ def check_agent_loop(config: DictConfig, settings: Settings, report: Report) -> 
     loop = OmegaConf.select(config, AGENT_LOOP)
     if settings.plugin.seeded_rollout:
         _check_seeded(config, loop, report)
-    turns = f"{AGENT_LOOP}={loop}" if loop not in SINGLE_TURN_LOOPS else None
+    turns = f"{AGENT_LOOP}={loop}" if loop not in SINGLE_TURN else None
     if OmegaConf.select(config, _MULTI_TURN):
         turns = turns or f"{_MULTI_TURN}=true"
     if turns and needs_think(config, settings):
@@ -38,7 +38,7 @@ def check_agent_loop(config: DictConfig, settings: Settings, report: Report) -> 
 
 def _check_seeded(config: DictConfig, loop: object, report: Report) -> None:
     field = "laser.seeded_rollout"
-    if loop not in _SEEDABLE:
+    if loop not in SEEDABLE:
         report.add(
             field,
             f"{field}=true seeds single-turn rollouts, but {AGENT_LOOP}={loop}; leave one of the two out",

@@ -6,14 +6,12 @@ import enum
 
 from omegaconf import DictConfig, OmegaConf
 
+from laser_verl.verl_ext.agent_loops import AGENT_LOOP, SINGLE_TURN
 from laser_verl.verl_ext.checks.report import Report
 from laser_verl.verl_ext.settings import Settings, has_function, has_reward_model_only, names_our_manager
 
-AGENT_LOOP = "actor_rollout_ref.rollout.agent.default_agent_loop"
-SINGLE_TURN_LOOPS = ("single_turn_agent", "laser_seeded", "laser_limited")
-
 # None of these sets reward_score, which would keep verl from asking the reward manager.
-_LOOPS_THAT_NEVER_SCORE = (*SINGLE_TURN_LOOPS, "tool_agent")
+_LOOPS_THAT_NEVER_SCORE = (*SINGLE_TURN, "tool_agent")
 
 
 class Golds(enum.Enum):
