@@ -20,6 +20,9 @@ NO_BAND = -1
 
 Rounding = Literal["ceil", "floor"]
 
+RATE_STEPS = 240
+_FLOAT_ERROR = 1e-3
+
 
 def band_of(num_solved: ArrayLike, group_size: ArrayLike) -> NDArray[np.int8]:
     """Sort groups by the share of their rollouts that are solved.
@@ -54,6 +57,23 @@ def band_of(num_solved: ArrayLike, group_size: ArrayLike) -> NDArray[np.int8]:
     band[3 * solved < size] = HARD
     band[3 * solved >= 2 * size] = EASY
     return band
+
+
+def rate_steps(pass_rate: ArrayLike) -> NDArray[np.int64]:
+    """Round pass rates down to 240ths, in which k of n is exact for n up to 6, and for 8, 10, 12, 15, 16, 20 and 24.
+
+    Args:
+        pass_rate: Averaged shares of solved responses, 0 to 1; the rounding errors of a float32 do no harm.
+
+    Returns:
+        0 to `RATE_STEPS`, of the shape given: 1/3 gives 80.
+    """
+    return np.floor(RATE_STEPS * np.asarray(pass_rate, dtype=np.float64) + _FLOAT_ERROR).astype(np.int64)
+
+
+def band_of_rate(pass_rate: ArrayLike) -> NDArray[np.int8]:
+    """Sort averaged pass rates, 0 to 1, as `band_of` sorts groups: 0.333 is hard, 1/3 medium, 2/3 easy."""
+    return band_of(rate_steps(pass_rate), np.int64(RATE_STEPS))
 
 
 def least_solved(group_size: int, rounding: Rounding) -> tuple[int, int, int]:
