@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from laser_verl.core.checks import Floats
+from laser_verl.core.monitor import Monitoring
 from laser_verl.core.options import Scores, check_ramp
 from laser_verl.core.rollouts import Rollouts
 
@@ -73,7 +74,10 @@ class Context:
 
 
 class Method(Protocol):
-    """A reward-shaping rule; per step the caller calls `observe`, then `shape`, with the same batch."""
+    """A reward-shaping rule; per step the caller calls `observe`, then `shape`, with the same batch.
+
+    Before a step for which `monitor` is due it lets the model answer the monitor set, and calls `observe_monitor`.
+    """
 
     @property
     def name(self) -> str:
@@ -99,6 +103,10 @@ class Method(Protocol):
     def scaled_by(self) -> str | None:
         """Option that multiplies the length term and does nothing else; None where there is none."""
 
+    @property
+    def monitor(self) -> Monitoring | None:
+        """Prompts that the model answers every so many steps for this instance to learn from; None for none."""
+
     def scale_in_force(self) -> float | None:
         """Return the number that the option `scaled_by` stands for."""
 
@@ -116,6 +124,9 @@ class Method(Protocol):
 
     def observe(self, rollouts: Rollouts) -> None:
         """Learn from a batch before it is shaped."""
+
+    def observe_monitor(self, rollouts: Rollouts) -> None:
+        """Learn from a pass over the monitor set; only lengths and verdicts count, and nothing is shaped."""
 
     def shape(self, rollouts: Rollouts) -> Shaped:
         """Return the rewards of a batch; changes no state."""
@@ -164,6 +175,16 @@ class MethodBase:
         """Check the options that all methods share."""
         check_ramp(self.ramp)
 
+    def _check_preset(self) -> None:
+        """Refuse an option that contradicts the option `preset`, for methods whose presets stand for all they set."""
+        preset = getattr(self, "preset", None)
+        for option, value in self.presets.get(preset or "", {}).items():
+            if getattr(self, option) != value:
+                raise ValueError(
+                    f"{option}={getattr(self, option)!r} contradicts preset={preset!r}, which sets {value!r}; "
+                    "leave out one of the two"
+                )
+
     @property
     def needs(self) -> frozenset[Need]:
         """What this instance has to see."""
@@ -173,6 +194,11 @@ class MethodBase:
     def required_columns(self) -> tuple[str, ...]:
         """Columns that every response must bring."""
         return self.columns
+
+    @property
+    def monitor(self) -> Monitoring | None:
+        """Have no monitor set."""
+        return None
 
     def scale_in_force(self) -> float | None:
         """Return the number that the option `scaled_by` stands for; None without such an option."""
@@ -229,6 +255,9 @@ class MethodBase:
 
     def observe(self, rollouts: Rollouts) -> None:
         """Learn nothing."""
+
+    def observe_monitor(self, rollouts: Rollouts) -> None:
+        """Learn nothing from a pass over the monitor set that another method of a mixture asked for."""
 
     def metrics(self) -> dict[str, float]:
         """Have nothing to log."""

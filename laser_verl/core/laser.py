@@ -13,15 +13,14 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 
 from laser_verl.core.bands import BANDS, Rounding, band_of
-from laser_verl.core.checks import Bools, Ints, check_reachable, non_negative, positive_int, unknown
+from laser_verl.core.checks import Bools, Ints, check_reachable, non_negative, positive_int
 from laser_verl.core.framework import STATE_VERSION, MethodBase, Need, Shaped, check_state_method
+from laser_verl.core.monitor import FIXED, PAPER_SET, MonitorOption, check_saved_source, monitoring, say_new_source
 from laser_verl.core.registry import register
 from laser_verl.core.rollouts import Rollouts
 from laser_verl.core.target_lengths import TargetLengths, fixed_targets
 
 logger = logging.getLogger(__name__)
-
-_ADAPTIVE_OPTIONS = ("lower_bound", "upper_bound", "interval", "rounding", "window", "update_every")
 
 
 @register(
@@ -91,13 +90,13 @@ class LaserD(MethodBase):
     """A bonus for right, well-formed answers within the target length of their prompt's difficulty band.
 
     R = C + alpha * [solved and L <= L_A]; L_A belongs to the band (easy, medium, hard) of the group's pass rate and
-    follows recent groups, or is fixed. With targets 2048/4096/8192, a group with 5 of 8 solved is medium: its solved
-    responses of up to 4096 tokens get 1.5, longer ones 1.0, wrong ones -0.5.
+    follows recent groups or a monitor set, or is fixed. With targets 2048/4096/8192, a group with 5 of 8 solved is
+    medium: its solved responses of up to 4096 tokens get 1.5, longer ones 1.0, wrong ones -0.5.
 
     Source: arXiv 2505.15612, section 5.2, Eq. 3 and Table 2.
 
     Departs from the official code: one band rule everywhere; C_d follows the number of rollouts; a band without prompts
-    keeps its last target; recent training groups take the place of a monitor set.
+    keeps its last target; by default recent training groups take the place of the monitor set.
 
     Attributes:
         alpha: Bonus, 0 or more.
@@ -106,9 +105,12 @@ class LaserD(MethodBase):
         upper_bound: Longest target, tokens; None takes `max_response_length`.
         interval: Step between candidate targets, tokens.
         rounding: "ceil" (paper) or "floor" (released code) for C_d.
-        source: Where the lengths come from; "recent", a window of training groups, is the only one.
-        window: Groups to look back on.
-        update_every: Steps between two choices of targets.
+        source: Where the lengths come from: "recent", a window of training groups, which costs no rollouts, or
+            "monitor", passes over a monitor set (paper).
+        window: Groups to look back on, with source "recent".
+        update_every: Steps between two choices of targets, and so between two passes over a monitor set.
+        monitor: With source "monitor", its prompts: `size` of them, from the training data or a `file` of their own;
+            `exclude` leaves those of the training data out of the training.
         preset: "released_code" rounds down, and for LASER-DE lets looping responses explore.
     """
 
@@ -124,6 +126,7 @@ class LaserD(MethodBase):
     source: str = "recent"
     window: int = 500
     update_every: int = 20
+    monitor: MonitorOption = PAPER_SET
     preset: Literal["released_code"] | None = None
 
     def __post_init__(self) -> None:
@@ -131,36 +134,16 @@ class LaserD(MethodBase):
         super().__post_init__()
         non_negative("alpha", self.alpha)
         self._check_preset()
-        if self.source == "monitor":
-            raise ValueError("source='monitor' is not in this version; leave it at 'recent', the last training groups")
-        if self.source != "recent":
-            raise ValueError(unknown("source", self.source, ["recent"]))
         self._adaptive: TargetLengths | None = None
         if self.target_lengths is None:
-            self._adaptive = self._recent_targets()
+            self._adaptive = self._adaptive_targets()
         else:
             self._fixed = fixed_targets(self.target_lengths, self.context.max_response_length)
-            self._refuse_adaptive_options()
-
-    def _check_preset(self) -> None:
-        for option, value in self.presets.get(self.preset or "", {}).items():
-            if getattr(self, option) != value:
-                raise ValueError(
-                    f"{option}={getattr(self, option)!r} contradicts preset={self.preset!r}, which sets {value!r}; "
-                    "leave out one of the two"
-                )
-
-    def _refuse_adaptive_options(self) -> None:
         defaults = {item.name: item.default for item in fields(self)}
-        allowed = self.presets.get(self.preset or "", {})
-        for option in _ADAPTIVE_OPTIONS:
-            if option not in allowed and getattr(self, option) != defaults[option]:
-                raise ValueError(
-                    f"{option}={getattr(self, option)!r} has no effect with fixed target_lengths; leave out {option}, "
-                    "or leave out target_lengths to let them follow the training"
-                )
+        preset = self.presets.get(self.preset or "", {})
+        self.monitor = monitoring(self._source, vars(self), {**defaults, **preset})
 
-    def _recent_targets(self) -> TargetLengths:
+    def _adaptive_targets(self) -> TargetLengths:
         longest = self.context.max_response_length
         upper = longest if self.upper_bound is None else self.upper_bound
         if upper is None:
@@ -180,6 +163,10 @@ class LaserD(MethodBase):
         )
 
     @property
+    def _source(self) -> str:
+        return self.source if self.target_lengths is None else FIXED
+
+    @property
     def needs(self) -> frozenset[Need]:
         """The group, and the history too unless the targets are fixed."""
         return self.class_needs if self._adaptive else frozenset({Need.GROUP})
@@ -190,22 +177,33 @@ class LaserD(MethodBase):
         return dict(zip(BANDS, self._target_array().tolist(), strict=True))
 
     def target_text(self) -> str:
-        """Name the fixed target of each band, or the bounds within which they follow the training."""
+        """Name the fixed target of each band, or the bounds of adaptive ones and what they follow."""
         if self._adaptive:
-            return f"adaptive per difficulty band, {self._adaptive.grid[0]} to {self._adaptive.grid[-1]} tokens"
+            source = self.monitor.text() if self.monitor else "recent groups"
+            bounds = f"{self._adaptive.grid[0]} to {self._adaptive.grid[-1]} tokens"
+            return f"adaptive per difficulty band, {bounds}, from {source}"
         return ", ".join(f"{band} {tokens}" for band, tokens in self.targets.items()) + " tokens"
 
     def _target_array(self) -> Ints:
         return self._adaptive.target_array if self._adaptive else self._fixed
 
     def observe(self, rollouts: Rollouts) -> None:
-        """Let the targets follow a batch; fixed targets stay.
+        """Let the targets follow a batch; fixed targets stay, and so do those that a monitor set gives.
 
         Args:
             rollouts: The groups of a training step.
         """
-        if self._adaptive:
+        if self._adaptive and self.monitor is None:
             self._adaptive.observe(rollouts)
+
+    def observe_monitor(self, rollouts: Rollouts) -> None:
+        """Choose all targets anew from a pass over the monitor set, if that is where they come from.
+
+        Args:
+            rollouts: The groups of the pass; a band without one keeps its last target.
+        """
+        if self._adaptive and self.monitor:
+            self._adaptive.observe(rollouts, alone=True)
 
     def terms(self, rollouts: Rollouts) -> Shaped:
         """Add the bonus.
@@ -237,10 +235,12 @@ class LaserD(MethodBase):
     def state_dict(self) -> dict[str, Any]:
         """Return the window and the targets; of fixed targets, only that they are fixed."""
         state = self._adaptive.state_dict() if self._adaptive else {"version": STATE_VERSION}
-        return {**state, "method": self.name, "target_source": self.source if self._adaptive else "fixed"}
+        return {**state, "method": self.name, "target_source": self._source}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on from a saved state; LASER-D and LASER-DE read each other's.
+
+        With another source of adaptive targets only the targets are taken.
 
         Args:
             state: What `state_dict` returned, in a run with the same configuration.
@@ -249,14 +249,11 @@ class LaserD(MethodBase):
             ValueError: It does not fit; the message says what differs and how to go on.
         """
         check_state_method(state, self.name, ("laser_d", "laser_de"))
-        here = self.source if self._adaptive else "fixed"
-        if state.get("target_source") != here:
-            raise ValueError(
-                f"the saved targets are {state.get('target_source')}, those of this run are {here}; to go on, set "
-                "target_lengths as it was, or delete the file laser_state of that checkpoint to start afresh"
-            )
+        saved = state.get("target_source")
+        check_saved_source(saved, self._source)
         if self._adaptive:
-            self._adaptive.load_state_dict(state)
+            self._adaptive.load_state_dict(state, with_window=saved == self._source)
+        say_new_source(saved, self._source)
 
 
 @register(

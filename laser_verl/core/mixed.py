@@ -19,6 +19,7 @@ from laser_verl.core.bands import NO_BAND
 from laser_verl.core.checks import Bools, first_rows, unknown
 from laser_verl.core.framework import STATE_VERSION, Method, MethodBase, Need, Scores, Shaped, check_state_method
 from laser_verl.core.guarded import checked
+from laser_verl.core.monitor import Monitoring, common
 from laser_verl.core.registry import build, describe, register
 from laser_verl.core.rollouts import Rollouts
 
@@ -68,6 +69,7 @@ class Mixed(MethodBase):
         self.parts: dict[str, Method] = {source: self._part(source, entry) for source, entry in self._entries()}
         read = dict.fromkeys(name for part in self.parts.values() for name in part.columns)
         self.columns = tuple(dict.fromkeys([DATA_SOURCE, *read]))  # type: ignore[misc]
+        self._monitor = common({source: part.monitor for source, part in self.parts.items()})
 
     def _entries(self) -> Iterator[tuple[str, tuple[str, dict[str, Any]]]]:
         for source, entry in self.per_data_source.items():
@@ -110,6 +112,11 @@ class Mixed(MethodBase):
         """The data source, and what all the methods require; `part_of` tells what one source's require."""
         first, *others = (part.required_columns for part in self.parts.values())
         return (DATA_SOURCE, *(name for name in first if all(name in columns for columns in others)))
+
+    @property
+    def monitor(self) -> Monitoring | None:
+        """The monitor set that the methods with one agree on."""
+        return self._monitor
 
     def part_of(self, data_source: str | None) -> Method:
         """Return the method of a data source; ValueError where it has none."""
@@ -177,6 +184,16 @@ class Mixed(MethodBase):
         for source, mask in self.split(rollouts).items():
             with self._named(source):
                 self.parts[source].observe(rollouts.select(mask))
+
+    def observe_monitor(self, rollouts: Rollouts) -> None:
+        """Let each method with a monitor set learn from the prompts of its sources.
+
+        Args:
+            rollouts: A pass over the monitor set.
+        """
+        for source, mask in self.split(rollouts).items():
+            with self._named(source):
+                self.parts[source].observe_monitor(rollouts.select(mask))
 
     def terms(self, rollouts: Rollouts) -> Shaped:
         """Put together what the methods pay.

@@ -1,4 +1,4 @@
-"""Target length per difficulty band from the lengths of recent rollouts: the adaptive part of LASER-D.
+"""Target length per difficulty band from the lengths of rollouts: the adaptive part of LASER-D.
 
 Shape letters: B responses of a batch, R responses in the window.
 """
@@ -22,7 +22,13 @@ __all__ = ["Summary", "TargetLengths", "choose_target", "coverage", "summarise",
 
 STATE_VERSION = 1
 _CONFIG = ("lower_bound", "upper_bound", "interval", "rounding", "window", "group_size")
-_PROGRESS = ("last_update", "last_step", "targets", "decided", "batch_rows", "batch_prompts", "band", "length")
+_NO_WINDOW = {
+    "batch_rows": np.zeros(0, dtype=np.int64),
+    "batch_prompts": np.zeros((0, len(BANDS)), dtype=np.int64),
+    "band": np.zeros(0, dtype=np.int8),
+    "length": np.zeros(0, dtype=np.int64),
+}
+_PROGRESS = ("last_update", "last_step", "targets", "decided", *_NO_WINDOW)
 _REMEDY = (
     "to go on, set the saved values again, or delete the file laser_state of that checkpoint to start the target "
     "lengths afresh"
@@ -63,12 +69,13 @@ class _Batch:
 
 
 class TargetLengths:
-    """Target lengths that follow the training's own recent groups.
+    """Target lengths that follow the training's own recent groups, or passes over a monitor set.
 
     The window holds the fewest newest batches that together have `window` groups; batches stay whole, so that the
     order of rows inside a batch never matters. Targets are chosen at the first batch and then every `update_every`
     steps; a band that had no prompts so far gets its first target as soon as it has one. A band without prompts keeps
-    its last target; before it ever had one, that is the upper bound.
+    its last target; before it ever had one, that is the upper bound. A pass over a monitor set, which is observed
+    alone, is the whole window and chooses all targets.
 
     Source: arXiv 2505.15612, section 5.2 (there from a monitor set that is sampled anew every 20 steps).
 
@@ -129,11 +136,13 @@ class TargetLengths:
         counts = np.sum([batch.prompts for batch in self._batches], axis=0, initial=0, dtype=np.int64)
         return dict(zip(BANDS, np.broadcast_to(counts, len(BANDS)).tolist(), strict=True))
 
-    def observe(self, rollouts: Rollouts) -> None:
+    def observe(self, rollouts: Rollouts, alone: bool = False) -> None:
         """Add a batch to the window, and choose new targets if it is time.
 
         Args:
             rollouts: Whole or partial groups; the band is of the group as it is, C_d of `group_size`.
+            alone: Empty the window before, so that all targets are chosen now, from this batch; one without rows
+                changes nothing.
 
         Raises:
             ValueError: The batch's step is before the last one observed.
@@ -146,6 +155,8 @@ class TargetLengths:
         if not rollouts.size:
             return
         self._last_step = rollouts.step
+        if alone:
+            self._batches, self._last_update = [], -1
         if self._group_size is None:
             self._group_size = int(rollouts.group_size.max())
         band = band_of(rollouts.group_solved, rollouts.group_size)
@@ -194,7 +205,6 @@ class TargetLengths:
         Returns:
             The state; `group_size` 0 means not known yet.
         """
-        no_band, no_length = np.zeros(0, dtype=np.int8), np.zeros(0, dtype=np.int64)
         return {
             "version": STATE_VERSION,
             **self._config(),
@@ -204,19 +214,23 @@ class TargetLengths:
             "decided": self._decided.copy(),
             "batch_rows": np.array([len(batch.length) for batch in self._batches], dtype=np.int64),
             "batch_prompts": np.array([b.prompts for b in self._batches], dtype=np.int64).reshape(-1, len(BANDS)),
-            "band": np.concatenate([no_band, *(batch.band for batch in self._batches)]),
-            "length": np.concatenate([no_length, *(batch.length for batch in self._batches)]),
+            "band": np.concatenate([_NO_WINDOW["band"], *(batch.band for batch in self._batches)]),
+            "length": np.concatenate([_NO_WINDOW["length"], *(batch.length for batch in self._batches)]),
         }
 
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+    def load_state_dict(self, state: Mapping[str, Any], with_window: bool = True) -> None:
         """Go on from a saved state; nothing changes if it does not fit.
 
         Args:
             state: What `state_dict` returned, in a run with the same configuration.
+            with_window: False drops the saved window, whatever its size: the targets stay until the next batch, from
+                which all are chosen.
 
         Raises:
             ValueError: The state's version, keys, configuration or arrays do not fit; the message says which.
         """
+        if not with_window:
+            state = {**state, **_NO_WINDOW, "window": self._window, "last_update": -1}
         _check_state(state, self._config())
         _check_arrays(state, self.grid)
         ends = np.cumsum(state["batch_rows"], dtype=np.int64).tolist()

@@ -125,6 +125,23 @@ def test_recent_targets_of_one_batch_are_those_of_the_summary(
     assert recent.num_prompts == found["num_prompts"]
 
 
+@given(groups, st.lists(groups, max_size=3), bounds, roundings, st.integers(1, 8))
+def test_targets_of_a_pass_are_those_of_its_summary_whatever_came_before(
+    last: list[Any], before: list[list[Any]], given_bounds: tuple[int, int, int], rounding: Rounding, size: int
+) -> None:
+    targets = TargetLengths(*given_bounds, rounding=rounding, group_size=size)
+    for batch in before:
+        targets.observe(rollouts_of(batch), alone=True)
+    kept = targets.targets
+    targets.observe(rollouts_of(last), alone=True)
+    found = summarise(rollouts_of(last), *given_bounds, rounding=rounding, group_size=size)
+    for band in BANDS:
+        has_prompts = found["num_prompts"][band] > 0
+        assert targets.targets[band] == (found["target_length"] if has_prompts else kept)[band]
+    if last:
+        assert targets.num_prompts == found["num_prompts"]
+
+
 @given(st.lists(groups, max_size=5), bounds, st.integers(1, 12))
 def test_targets_are_always_candidates(steps: list[list[Any]], given_bounds: tuple[int, int, int], window: int) -> None:
     recent = TargetLengths(*given_bounds, window=window, update_every=1)
@@ -149,9 +166,16 @@ def test_the_window_is_the_shortest_tail_of_batches_that_fills_it(
     assert sum(recent.num_prompts.values()) == kept
 
 
-@given(st.lists(groups, min_size=1, max_size=5), bounds, st.integers(1, 12), st.integers(1, 4), st.integers(0, 4))
+@given(
+    st.lists(groups, min_size=1, max_size=5),
+    bounds,
+    st.integers(1, 12),
+    st.integers(1, 4),
+    st.integers(0, 4),
+    st.booleans(),
+)
 def test_saved_loaded_and_continued_equals_unbroken(
-    steps: list[list[Any]], given_bounds: tuple[int, int, int], window: int, update_every: int, stop: int
+    steps: list[list[Any]], given_bounds: tuple[int, int, int], window: int, update_every: int, stop: int, alone: bool
 ) -> None:
     def new() -> TargetLengths:
         return TargetLengths(*given_bounds, window=window, update_every=update_every)
@@ -162,7 +186,7 @@ def test_saved_loaded_and_continued_equals_unbroken(
             state, resumed = resumed.state_dict(), new()
             resumed.load_state_dict(state)
         for targets in (unbroken, resumed):
-            targets.observe(rollouts_of(batch, step))
+            targets.observe(rollouts_of(batch, step), alone)
         assert resumed.targets == unbroken.targets
         assert resumed.metrics() == unbroken.metrics()
     np.testing.assert_equal(resumed.state_dict(), unbroken.state_dict())

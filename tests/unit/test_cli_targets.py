@@ -100,6 +100,64 @@ def test_wrong_bounds_are_wrong_usage(arguments: list[str], message: str) -> Non
     assert message in result.stderr
 
 
+def dump(folder: Path, step: int, lengths: list[int], solved: int) -> None:
+    """One prompt as our trainer modes dump it; the first `solved` responses are right."""
+    rows = [
+        {"uid": f"{folder.name}_{row}_0", "step": step, "response_length": length, "correct": row < solved}
+        for row, length in enumerate(lengths)
+    ]
+    folder.mkdir(exist_ok=True)
+    text = "".join(json.dumps({**row, "output": "", "score": 0.0, "well_formed": True}) + "\n" for row in rows)
+    (folder / f"{step}.jsonl").write_text(text)
+
+
+def targets_of(source: Path) -> dict[str, Any]:
+    bounds = ["--lower", "10", "--upper", "40", "--interval", "10"]
+    result = CliRunner().invoke(app, ["targets", "--input", str(source), *bounds])
+    assert result.exit_code == 0, result.stderr
+    return json.loads(result.stdout)
+
+
+def test_the_last_pass_over_a_monitor_set_stands_beside_the_training(tmp_path: Path) -> None:
+    run = tmp_path / "dumps"
+    # K = 4; easy, C_d = 3: 2 of 4 at 10 are enough
+    dump(run, 1, [5, 10, 30, 40], 4)
+    alone = targets_of(run)
+    assert list(alone) == ["target_length", "num_prompts", "coverage"]
+    assert alone["target_length"] == {"easy": 10, "medium": 40, "hard": 40}
+    dump(run / "monitor", 1, [40] * 4, 0)
+    dump(run / "monitor", 21, [5] * 4, 4)
+    # the last by number, not by name; medium, C_d = 2: 2 of 4 at 20 are enough
+    dump(run / "monitor", 101, [15, 20, 30, 30], 2)
+    (run / "monitor" / "notes.jsonl").write_text("no dump\n")
+    both = targets_of(run)
+    monitor = both.pop("monitor")
+    assert both == alone
+    assert list(monitor) == ["step", "target_length", "num_prompts", "coverage"]
+    assert monitor["step"] == 101
+    assert monitor["target_length"] == {"easy": 40, "medium": 20, "hard": 40}
+    assert monitor["num_prompts"] == {"easy": 0, "medium": 1, "hard": 0}
+    assert monitor["coverage"]["medium"] == {"10": 0.0, "20": 0.5, "30": 1.0, "40": 1.0}
+    # passes are no training batches, and of a file alone there are none
+    assert targets_of(run / "1.jsonl") == alone
+
+
+def test_a_monitor_folder_without_passes_changes_nothing(tmp_path: Path) -> None:
+    dump(tmp_path, 1, [5, 10, 30, 40], 4)
+    (tmp_path / "monitor").mkdir()
+    (tmp_path / "monitor" / "notes.jsonl").write_text("no dump\n")
+    assert "monitor" not in targets_of(tmp_path)
+
+
+def test_a_pass_that_cannot_be_read_is_bad_data(tmp_path: Path) -> None:
+    dump(tmp_path, 1, [5, 10, 30, 40], 4)
+    dump(tmp_path / "monitor", 1, [5], 1)
+    (tmp_path / "monitor" / "21.jsonl").write_text("{\n")
+    result = CliRunner().invoke(app, ["targets", "--input", str(tmp_path)])
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert "21.jsonl:1: not a line of JSON" in result.stderr
+
+
 def test_no_line_at_all_is_bad_data() -> None:
     result = CliRunner().invoke(app, ["targets", "--input", "-"], input="")
     assert (result.exit_code, result.stdout) == (1, "")

@@ -84,6 +84,7 @@ def test_the_option_list_is_frozen() -> None:
         "source": "recent",
         "window": 500,
         "update_every": 20,
+        "monitor": {"size": 500, "file": None, "exclude": False},
         "preset": None,
     }
     assert describe("laser_d").options == adaptive

@@ -195,7 +195,7 @@ def test_a_preset_may_be_given_with_what_it_sets() -> None:
         ("laser", {"target_length": 41}, TINY, "target_length=41 is above max_response_length=40"),
         ("laser", {"target_length": 40, "alpha": -0.1}, TINY, "alpha=-0.1 must be 0 or more"),
         ("laser_d", {"alpha": -1}, TINY, "alpha=-1.0 must be 0 or more"),
-        ("laser_d", {"source": "monitor"}, TINY, "source='monitor' is not in this version; leave it at 'recent'"),
+        ("laser_d", {**ADAPTIVE, "source": "monitr"}, TINY, "unknown source 'monitr'; did you mean 'monitor'? known: "),
         ("laser_d", {}, TINY, "upper_bound=40 is below lower_bound=2048; give a lower_bound of at most 40"),
         ("laser_d", {}, Context(), "give the longest target in tokens, e.g. 16384"),
         ("laser_d", {**ADAPTIVE, "upper_bound": 41}, TINY, "upper_bound=41 is above max_response_length=40"),

@@ -150,6 +150,21 @@ def test_a_batch_without_rows_changes_nothing() -> None:
     assert targets.targets["hard"] == 10
 
 
+def test_a_batch_observed_alone_is_all_that_the_targets_rest_on() -> None:
+    targets = recent(window=7, update_every=20)
+    targets.observe(batch([[10] * 4, [5, 10, 15, 20]], [0, 4], step=1))
+    # hard: all four only at 30; easy keeps its 10, though the step is no time for a choice
+    targets.observe(batch([[5, 5, 5, 25]], [0], step=2), alone=True)
+    assert targets.targets == {"easy": 10, "medium": 40, "hard": 30}
+    assert targets.num_prompts == {"easy": 0, "medium": 0, "hard": 1}
+    # more groups than the window are all kept, and of two batches of a step the second counts
+    targets.observe(batch([[20] * 4] * 9, [0] * 9, step=2), alone=True)
+    assert targets.targets["hard"] == 20
+    assert targets.num_prompts["hard"] == 9
+    targets.observe(Rollouts.build([], [], [], step=3), alone=True)
+    assert targets.num_prompts["hard"] == 9
+
+
 def test_an_earlier_step_is_refused() -> None:
     targets = recent()
     targets.observe(batch([[10] * 4], [0], step=7))
@@ -281,6 +296,21 @@ def test_loading_names_the_setting_that_differs_and_how_to_go_on(option: str, va
         other.load_state_dict(saved.state_dict())
     assert "delete the file laser_state" in str(error.value)
     np.testing.assert_equal(other.state_dict(), before)
+
+
+def test_loading_without_the_window_keeps_targets_only_and_the_next_batch_chooses_all() -> None:
+    saved = recent(window=7, update_every=20)
+    saved.observe(batch([[5, 10, 15, 20]], [4], step=5))
+    targets = recent(window=2, update_every=20)
+    targets.load_state_dict(saved.state_dict(), with_window=False)
+    assert targets.targets == {"easy": 10, "medium": 40, "hard": 40}
+    assert targets.num_prompts == {"easy": 0, "medium": 0, "hard": 0}
+    targets.observe(batch([[20, 20, 20, 30]], [4], step=6))
+    assert targets.targets == {"easy": 20, "medium": 40, "hard": 40}
+    with pytest.raises(ValueError, match="interval is 10 in the saved state and 5 in this run"):
+        recent(interval=5).load_state_dict(saved.state_dict(), with_window=False)
+    with pytest.raises(ValueError, match="damaged, in targets"):
+        recent().load_state_dict({**saved.state_dict(), "targets": np.array([1, 2, 3])}, with_window=False)
 
 
 def test_loading_may_change_update_every() -> None:
