@@ -40,6 +40,7 @@ DRAWS: dict[str, Callable[[np.random.Generator, int], np.ndarray]] = {
     "data_source": lambda draw, size: draw.choice(np.array(["math", "code", "chat"], dtype=object), size),
     "reference_accuracy": lambda draw, size: draw.random(size),
     "reference_length": lambda draw, size: draw.integers(1, 16_385, size).astype(np.float64),
+    "shortest_correct": lambda draw, size: draw.integers(1, 16_385, size).astype(np.float64),
     "uses_thinking": lambda draw, size: draw.integers(0, 2, size).astype(np.float64),
 }
 

@@ -16,6 +16,7 @@ import numpy as np
 
 from laser_verl.commands import BadInput, message_of
 from laser_verl.commands.rows import Row, kind, name_of, read_rows, refuse_misspelt, require
+from laser_verl.core.history import HISTORY_COLUMNS
 from laser_verl.core.rollouts import Rollouts
 
 REQUIRED = ("prompt", "response_length", "correct", "well_formed")
@@ -30,6 +31,7 @@ OPTIONAL = (
     "budget",
     "reference_length",
     "reference_accuracy",
+    *HISTORY_COLUMNS,
     "data_source",
     "prompt_key",
 )

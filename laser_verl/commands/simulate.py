@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,24 @@ from laser_verl.commands.rows import parse_json
 from laser_verl.core import framework, guarded, registry
 from laser_verl.core.advantages.base import AdvantageRule, build_rule
 from laser_verl.core.bands import BANDS, NO_BAND
+from laser_verl.core.history import HISTORY_COLUMNS, with_history
 from laser_verl.core.options import zero_one
+from laser_verl.core.tracker import DifficultyTracker
+
+
+@dataclass(frozen=True)
+class _Simulated:
+    """What the trainer would call, and keep, from batch to batch.
+
+    Attributes:
+        method: Shapes the rewards.
+        rule: Makes advantages of them, or None.
+        tracker: Of the prompts, where the method reads what it knows of them; else None.
+    """
+
+    method: framework.Method
+    rule: AdvantageRule | None
+    tracker: DifficultyTracker | None
 
 
 def run(method: str, source: str, options: str = "{}") -> Iterator[dict[str, Any]]:
@@ -38,11 +56,11 @@ def run(method: str, source: str, options: str = "{}") -> Iterator[dict[str, Any
     settings = _options(options)
     [entry] = select(method)
     is_rule = METHOD not in entry.parts
-    built: tuple[framework.Method, AdvantageRule | None] | None = None
+    simulated: _Simulated | None = None
     for record in read_records(source):
-        if built is None:
-            built = _build(method, settings, record, is_rule)
-        yield _shape(*built, record)
+        if simulated is None:
+            simulated = _build(method, settings, record, is_rule)
+        yield _shape(simulated, record)
 
 
 def _options(text: str) -> dict[str, Any]:
@@ -55,27 +73,36 @@ def _options(text: str) -> dict[str, Any]:
     return options
 
 
-def _build(
-    method: str, options: dict[str, Any], first: Record, is_rule: bool
-) -> tuple[framework.Method, AdvantageRule | None]:
-    """Method and rule; without a trainer to ask, `rollout.n` is the largest group of the first batch."""
+def _build(name: str, options: dict[str, Any], first: Record, is_rule: bool) -> _Simulated:
+    """Method, rule and tracker; without a trainer to ask, `rollout.n` is the largest group of the first batch."""
     rollouts = first.rollouts
     group_size = int(rollouts.group_size.max()) if rollouts.num_groups else None
     context = framework.Context(group_size=group_size, max_response_length=rollouts.max_response_length)
     try:
         if is_rule:
-            return registry.build("none", {"scores": zero_one()}, context), build_rule(method, options, context)
-        return registry.build(method, options, context), None
+            plain = registry.build("none", {"scores": zero_one()}, context)
+            return _Simulated(plain, build_rule(name, options, context), None)
+        method = registry.build(name, options, context)
+        if method.monitor is not None:
+            raise ValueError(
+                "source='monitor' has no passes over a monitor set here, so that the targets would never move; give "
+                "source=recent"
+            )
     except (ValueError, KeyError) as error:
         raise WrongUsage(_with_remedy(error, first)) from error
+    return _Simulated(method, None, None if set(HISTORY_COLUMNS).isdisjoint(method.columns) else DifficultyTracker())
 
 
-def _shape(method: framework.Method, rule: AdvantageRule | None, record: Record) -> dict[str, Any]:
+def _shape(simulated: _Simulated, record: Record) -> dict[str, Any]:
+    method, rule, tracker = simulated.method, simulated.rule, simulated.tracker
+    rollouts = record.rollouts if tracker is None else with_history(record.rollouts, tracker, method.columns)
     try:
-        shaped = guarded.shape(method, record.rollouts)
-        made = rule.advantages(record.rollouts, shaped, shaped.reward) if rule else None
+        shaped = guarded.shape(method, rollouts)
+        made = rule.advantages(rollouts, shaped, shaped.reward) if rule else None
     except (ValueError, RuntimeError) as error:
         raise BadInput(f"{record.where}: {_with_remedy(error, record).removeprefix('laser_verl: ')}") from error
+    if tracker is not None:
+        tracker.observe(rollouts)
     line = {
         "reward": shaped.reward.tolist(),
         "task_reward": shaped.task_reward.tolist(),

@@ -1,25 +1,56 @@
-"""A number for each prompt, kept over the steps of a run, and what methods with such a history share.
+"""What a method knows of a prompt from earlier steps: a column that the tracker fills, or a number of the method's own.
 
-Shape letters: G groups of a batch, P prompts known so far.
+Shape letters: B responses and G groups of a batch, P prompts known so far.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from itertools import compress, repeat
-from typing import Any, ClassVar
+import copy
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
-from laser_verl.core.checks import Floats, Ints
-from laser_verl.core.framework import MethodBase
+from laser_verl.core.checks import Floats, Ints, frozen
+from laser_verl.core.prompt_index import Keys, PromptIndex, key_numbers
+from laser_verl.core.rollouts import Rollouts
+from laser_verl.core.tracker import DifficultyTracker
+
+SHORTEST_CORRECT = "shortest_correct"
+HISTORY_COLUMNS = (SHORTEST_CORRECT,)
+"""Columns of `Rollouts` that come from the tracker, not from the data."""
 
 _KEYS, _VALUES = "history_keys", "history_values"
 
 
+def with_history(rollouts: Rollouts, tracker: DifficultyTracker, names: Collection[str]) -> Rollouts:
+    """Add to a batch what is known of its prompts from the batches before it.
+
+    `shortest_correct` is the length of the shortest solved response to the prompt so far, tokens, NaN where there is
+    none. Of a prompt solved within 300 and 200 tokens before, each response gets 200.
+
+    Args:
+        rollouts: A batch that the tracker has not observed yet, its prompts named by `prompt_key`.
+        tracker: Has observed all batches before it.
+        names: Columns that the method reads; those of `HISTORY_COLUMNS` among them are added, unless the batch has
+            them.
+
+    Returns:
+        The batch with these columns, [B].
+    """
+    if SHORTEST_CORRECT not in names or SHORTEST_CORRECT in rollouts.columns:
+        return rollouts
+    places = tracker.places(key_numbers(rollouts.prompt_key))
+    is_known = places >= 0
+    shortest = np.full(rollouts.num_groups, np.nan)
+    shortest[is_known] = tracker.shortest[places[is_known]]
+    shortest[np.isinf(shortest)] = np.nan
+    return replace(rollouts, columns={**rollouts.columns, SHORTEST_CORRECT: frozen(shortest[rollouts.group])})
+
+
 class PromptHistory:
-    """A number for each prompt key, as a dictionary of places and an array of values.
+    """A number for each prompt, 20 bytes each: 12 of the index, 8 of the number.
 
     Values that are NaN are skipped, so a group that has nothing to add changes nothing. A key may come several times
     in one call.
@@ -27,12 +58,12 @@ class PromptHistory:
 
     def __init__(self) -> None:
         """Start with no prompts."""
-        self._place: dict[str, int] = {}
+        self._index = PromptIndex()
         self._values: Floats = np.zeros(0)
-        self._kept_back: tuple[Sequence[str], Floats] | None = None
+        self._kept_back: tuple[Keys, Floats] | None = None
 
     def __len__(self) -> int:
-        return len(self._place)
+        return len(self._index)
 
     def lookup(self, keys: Sequence[str]) -> Floats:
         """Look up the number of each prompt.
@@ -45,9 +76,9 @@ class PromptHistory:
         Returns:
             The numbers, [G], NaN where none is known.
         """
-        place = np.fromiter(map(self._place.get, keys, repeat(-1)), dtype=np.int64, count=len(keys))
+        places = self._index.find(key_numbers(keys))
         found = np.full(len(keys), np.nan)
-        found[place >= 0] = self._values[place[place >= 0]]
+        found[places >= 0] = self._values[places[places >= 0]]
         return found
 
     def put(self, keys: Sequence[str], values: Floats) -> None:
@@ -57,8 +88,8 @@ class PromptHistory:
             keys: Prompt keys, [G].
             values: Numbers, [G], NaN to leave a prompt as it is.
         """
-        place, values = self._places(keys, values)
-        self._values[place] = values
+        places, values = self._places(key_numbers(keys), values)
+        self._values[places] = values
 
     def fold_least(self, keys: Sequence[str], values: Floats) -> None:
         """Lower each prompt's number to a new one that is less.
@@ -67,8 +98,7 @@ class PromptHistory:
             keys: Prompt keys, [G].
             values: Numbers, [G], NaN to leave a prompt as it is.
         """
-        place, values = self._places(keys, values)
-        np.fmin.at(self._values, place, values)
+        self._fold_least(key_numbers(keys), values)
 
     def fold_least_later(self, keys: Sequence[str], values: Floats) -> None:
         """Keep numbers back until the next call or a save, and fold in those of the call before.
@@ -80,7 +110,7 @@ class PromptHistory:
             values: Numbers, [G], NaN to leave a prompt as it is.
         """
         self._fold_kept_back()
-        self._kept_back = (keys, values)
+        self._kept_back = (key_numbers(keys), values)
 
     def mean(self) -> float:
         """Average over the prompts known, NaN where there is none."""
@@ -88,11 +118,9 @@ class PromptHistory:
 
     def state_dict(self) -> dict[str, Any]:
         """Return keys and values, [P] each, with what is kept back folded in; the history itself stays as it is."""
-        folded = PromptHistory()
-        folded._place, folded._values = self._place.copy(), self._values.copy()
-        folded._kept_back = self._kept_back
+        folded = copy.deepcopy(self)
         folded._fold_kept_back()
-        return {_KEYS: np.array(list(folded._place), dtype=np.str_), _VALUES: folded._values}
+        return {_KEYS: folded._index.keys, _VALUES: folded._values}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on from a saved state; nothing changes if it does not fit.
@@ -103,64 +131,30 @@ class PromptHistory:
         Raises:
             ValueError: An array is missing, or is none that `state_dict` returns.
         """
-        keys, values = np.asarray(state.get(_KEYS)), np.asarray(state.get(_VALUES))
-        place = {key: number for number, key in enumerate(keys.tolist())} if keys.ndim == 1 else {}
-        is_sound = keys.dtype.kind == "U" and values.dtype.kind == "f" and values.shape == (len(place),) == keys.shape
+        keys, values, index = np.asarray(state.get(_KEYS)), np.asarray(state.get(_VALUES)), PromptIndex()
+        if keys.dtype == np.uint64 and keys.ndim == 1:
+            index.add(keys)
+        is_sound = keys.dtype == np.uint64 and values.dtype.kind == "f" and values.shape == keys.shape == (len(index),)
         if not is_sound or not np.isfinite(values).all():
             raise ValueError(
-                f"the saved history of prompts is damaged: {_KEYS} must hold distinct texts and {_VALUES} a finite "
+                f"the saved history of prompts is damaged: {_KEYS} must hold distinct keys and {_VALUES} a finite "
                 "number for each; delete the file laser_state of that checkpoint to start the method afresh"
             )
-        self._place, self._values, self._kept_back = place, values.astype(np.float64), None
+        self._index, self._values, self._kept_back = index, values.astype(np.float64), None
 
     def _fold_kept_back(self) -> None:
         if self._kept_back is not None:
-            self.fold_least(*self._kept_back)
+            self._fold_least(*self._kept_back)
             self._kept_back = None
 
-    def _places(self, keys: Sequence[str], values: Floats) -> tuple[Ints, Floats]:
+    def _fold_least(self, keys: Keys, values: Floats) -> None:
+        places, values = self._places(keys, values)
+        np.fmin.at(self._values, places, values)
+
+    def _places(self, keys: Keys, values: Floats) -> tuple[Ints, Floats]:
         """Where the values that are numbers go, and these values; a new prompt gets the next place."""
         is_number = ~np.isnan(values)
-        place = self._place
-        places = [place.setdefault(key, len(place)) for key in compress(keys, is_number.tolist())]
-        self._values = np.append(self._values, np.full(len(place) - len(self._values), np.nan))
-        return np.array(places, dtype=np.int64), values[is_number]
-
-
-@dataclass(kw_only=True, eq=False)
-class WithHistory(MethodBase):
-    """A method that keeps a number for each prompt, in its state too."""
-
-    columns: ClassVar[tuple[str, ...]] = ("prompt_key",)
-
-    def __post_init__(self) -> None:
-        """Start with no history."""
-        super().__post_init__()
-        self._history = PromptHistory()
-
-    @property
-    def required_columns(self) -> tuple[str, ...]:
-        """None: every batch knows its prompts, if only for its own step."""
-        return ()
-
-    def metrics(self) -> dict[str, float]:
-        """Name the number of prompts with a history, and the mean of their numbers once there is one."""
-        name, known = f"laser/{self.name}", len(self._history)
-        mean = {f"{name}/history_mean": self._history.mean()} if known else {}
-        return {f"{name}/known_prompts": float(known), **mean}
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return the history, with the batch observed last."""
-        return {**super().state_dict(), **self._history.state_dict()}
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on from a saved history.
-
-        Args:
-            state: What `state_dict` returned.
-
-        Raises:
-            ValueError: It is another method's, or damaged.
-        """
-        super().load_state_dict(state)
-        self._history.load_state_dict(state)
+        places = self._index.add(keys[is_number])
+        if num_new := len(self._index) - len(self._values):
+            self._values = np.append(self._values, np.full(num_new, np.nan))
+        return places, values[is_number]

@@ -8,6 +8,7 @@ from numbers import Real
 from typing import Any
 
 from laser_verl.core.framework import Method
+from laser_verl.core.history import HISTORY_COLUMNS
 
 USES_THINKING = "uses_thinking"
 DATA_SOURCE = "data_source"
@@ -15,7 +16,7 @@ PROMPT_KEY = "prompt_key"
 BUDGET = "budget"
 """Column of the number that a method may have said in each prompt."""
 
-_NOT_OF_THE_DATA = (USES_THINKING, DATA_SOURCE, PROMPT_KEY)
+_NOT_OF_THE_DATA = (USES_THINKING, DATA_SOURCE, PROMPT_KEY, *HISTORY_COLUMNS)
 
 
 def data_columns(method: Method) -> tuple[str, ...]:

@@ -22,7 +22,7 @@ from laser_verl.data import tiny_world
 from laser_verl.scoring.formats import prompt_opens_think, thinks
 from laser_verl.verl_ext.agent_loops import choose_agent_loop
 from laser_verl.verl_ext.budget_dataset import BudgetDataset, use_budget_prompts
-from laser_verl.verl_ext.columns import read_numbers, say_budget
+from laser_verl.verl_ext.columns import data_columns, read_numbers, say_budget
 from laser_verl.verl_ext.limited_rollout import LimitedAgentLoop
 from laser_verl.verl_ext.settings import Plugin, Settings, Verification
 from laser_verl.verl_ext.trainer_modes import LaserSync
@@ -44,6 +44,14 @@ def read(method: Method, **info: Any) -> dict[str, float]:
 
 def test_a_column_is_read_as_a_number() -> None:
     assert read(L1, budget=24) == {"budget": 24.0}
+
+
+def test_what_comes_from_earlier_batches_is_no_column_of_the_data() -> None:
+    mixture = build("mixed", {"per_data_source": {"sums": "hapo", "default": "hbpo"}})
+    assert "shortest_correct" in mixture.columns
+    assert data_columns(build("hapo")) == ()
+    assert data_columns(mixture) == ("budget",)
+    assert read(build("hapo"), shortest_correct="no number") == {}
 
 
 @pytest.mark.parametrize("value", [None, -1, "many", "2000", True, math.nan, math.inf])

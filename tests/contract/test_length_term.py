@@ -49,7 +49,7 @@ def batch(seed: int) -> Rollouts:
         repetitive=draw.random(96) < 0.1,
         truncated=draw.random(96) < 0.1,
         max_response_length=8192,
-        columns={"uses_thinking": draw.integers(0, 2, 96)},
+        columns={"uses_thinking": draw.integers(0, 2, 96), "shortest_correct": draw.integers(1, 8193, 96)},
     )
 
 

@@ -124,9 +124,7 @@ def test_two_steps_with_a_method(world_with_columns: World, runs_folder: Path, n
     arguments = [f"reward.reward_manager.name={name}", *options_of(given), *rule]
     run = train(world_with_columns, runs_folder / name, *arguments)
     assert_trained(run, given.unshaped)
-    metrics = run.metrics()[2]
     if name == "hapo":
-        assert metrics["laser/hapo/known_prompts"] > 0
         assert any(row["score"] != row["task_reward"] for row in run.rollouts(2))
         assert all(row["score"] == row["task_reward"] for row in run.rollouts(1))
     if name.startswith("l1_"):
@@ -135,7 +133,6 @@ def test_two_steps_with_a_method(world_with_columns: World, runs_folder: Path, n
         assert max(row["response_length"] for row in run.rollouts(1)) == 60
         assert max(row["response_length"] for row in run.rollouts(2)) == 40
     if name == "mixed":
-        assert metrics["laser/tiny_world/medium/hapo/known_prompts"] > 0
         assert_shaped_by_source(run.rollouts(1), set())
         assert_shaped_by_source(run.rollouts(2), {"tiny_world/medium"})
 

@@ -139,6 +139,7 @@ PROMPT_COLUMNS: dict[str, tuple[Any, ...]] = {
     "data_source": ("math", "code", "chat"),
     "reference_accuracy": (0.5, 0.0, 0.25, 1.0),
     "reference_length": (1500.0, 1.0, 100.0, 4096.0, 9000.5),
+    "shortest_correct": (1000.0, math.nan, 0.0, 1.0, 100.0, 4096.0),
 }
 # Columns that each response has its own value of.
 ROW_COLUMNS: dict[str, tuple[Any, ...]] = {"has_eos": (1.0, 1.0, 0.0), "uses_thinking": (1.0, 0.0)}

@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 
 from laser_verl.core import Context, Rollouts, build
+from laser_verl.core.history import with_history
+from laser_verl.core.tracker import DifficultyTracker
 from tests import oracles
 from tests.oracles.rows import ORACLES, Batch, Group, Oracle, Row
 
@@ -23,6 +25,7 @@ EDGES = tuple(limit + by for limit in (300, 1000, 2000, 2500, 3000, 4000, 14_320
 STEPS = (0, 1, 2, 3, 5, 6, 8, 11, 14, 19, 20, 21)
 GROUPS_PER_STEP = 100
 NUM_PROMPTS = 130
+SOURCES = ("math", "code", "chat")
 
 
 def all_oracles() -> Mapping[str, Oracle]:
@@ -35,7 +38,7 @@ def all_oracles() -> Mapping[str, Oracle]:
 def random_run(seed: int) -> list[Batch]:
     """Batches of groups of all sizes: nobody, somebody or everybody right; lengths that differ, tie, or are all equal.
 
-    Most prompts come back in a later batch.
+    Most prompts come back in a later batch, of the same data source.
     """
     draw = np.random.default_rng(seed)
     run = []
@@ -43,24 +46,24 @@ def random_run(seed: int) -> list[Batch]:
         thinking = draw.choice([0.1, 0.5, 0.8, 1.0])
         prompts = draw.permutation(NUM_PROMPTS)[:GROUPS_PER_STEP]
         run.append(
-            Batch([_random_group(draw, f"p{prompt}", int(draw.choice(SIZES)), thinking) for prompt in prompts], step)
+            Batch([_random_group(draw, int(prompt), int(draw.choice(SIZES)), thinking) for prompt in prompts], step)
         )
     return run
 
 
-def _random_group(draw: np.random.Generator, prompt: str, size: int, thinking: float) -> Group:
+def _random_group(draw: np.random.Generator, prompt: int, size: int, thinking: float) -> Group:
     lengths = _random_lengths(draw, size)
     pass_rate = draw.choice([0.0, 1.0, draw.random(), draw.random()])
     malformed, truncated, repetitive = draw.choice([0.0, 0.2], size=3)
     of_prompt = {
         "budget": float(draw.integers(1, 16_000)),
-        "data_source": str(draw.choice(["math", "code", "chat"])),
+        "data_source": SOURCES[prompt % len(SOURCES)],
         "reference_accuracy": float(draw.integers(0, 9) / 8),
         "reference_length": float(draw.integers(1, LONGEST)),
     }
     return [
         Row(
-            prompt=prompt,
+            prompt=f"p{prompt}",
             length=int(length),
             correct=bool(draw.random() < pass_rate),
             well_formed=bool(draw.random() >= malformed),
@@ -112,14 +115,16 @@ def rewards(
     group_size: int | None = None,
 ) -> list[float]:
     """What a method pays each row of a run, in the order of the oracles; it is shown the rows of a batch shuffled."""
-    method, paid = build(name, options, Context(group_size)), list[float]()
+    method, tracker, paid = build(name, options, Context(group_size)), DifficultyTracker(), list[float]()
     for batch in run:
         rows = [row for group in batch.groups for row in group]
         order = np.random.default_rng(batch.step).permutation(len(rows))
         rollouts = rollouts_of([rows[place] for place in order], columns, step=batch.step)
         with np.errstate(all="raise", under="ignore"):
+            rollouts = with_history(rollouts, tracker, method.columns)
             method.observe(rollouts)
             shaped = method.shape(rollouts).reward
+            tracker.observe(rollouts)
         in_order = np.empty_like(shaped)
         in_order[order] = shaped
         paid += in_order.tolist()

@@ -299,3 +299,34 @@ def test_the_key_of_a_prompt_carries_its_history_from_batch_to_batch(tmp_path: P
     last = rewards(write(tmp_path / "batches.jsonl", lines), "hapo")[2]
     assert last["reward"] == pytest.approx([1.0628, 0.0, 0.9372, -1.0], abs=1e-4)
     assert last["target_length"] == [2500] * 4
+
+
+def test_a_mixture_has_the_history_of_its_prompts(tmp_path: Path) -> None:
+    lines = [batch([400, 90, 300], [1, 1, 1]), batch([200, 90, 400], [1, 1, 1]), batch([100, 90, 100], [0, 1, 1])]
+    for line, malformed in zip(lines, (0, 0, 1), strict=True):
+        line |= {"prompt": ["a", "c", "b"], "data_source": ["math", "chat", "code"]}
+        line["well_formed"][2] = 1 - malformed
+    options = {"per_data_source": {"math": "hapo", "code": {"method": "hapo", "weight": 0.5}, "default": "none"}}
+    first, second, third = rewards(write(tmp_path / "batches.jsonl", lines), "mixed", options)
+    assert first["reward"] == [1.0, 1.0, 1.0]
+    assert first["target_length"] == [None, None, None]
+    # a: half of 400, cos(pi/4); b: 4/3 of 300, cos(2/3 pi) = -0.5, of which half
+    assert second["reward"] == pytest.approx([1 + 0.5**0.5, 1.0, 0.75])
+    assert second["target_length"] == [400, None, 300]
+    # wrong, and right in a bad format: min(0, f), with f above 0 below the shortest
+    assert third["reward"] == pytest.approx([0.0, 1.0, 0.0], abs=1e-12)
+    assert third["target_length"] == [200, None, 300]
+
+
+def test_a_history_that_a_line_brings_comes_before_that_of_the_lines_before(tmp_path: Path) -> None:
+    lines = [batch([400, 600], [1, 1]), batch([200, 200], [1, 1], shortest_correct=[200, None])]
+    last = rewards(write(tmp_path / "batches.jsonl", lines), "hapo")[1]
+    assert last["target_length"] == [200, None]
+    assert last["reward"] == pytest.approx([1.0, 1.0])
+
+
+def test_a_misspelt_history_is_refused(tmp_path: Path) -> None:
+    path = write(tmp_path / "b.jsonl", [batch([10], [1], shortest_corect=[5])])
+    result = simulate("hapo", "--input", path)
+    assert result.exit_code == 1
+    assert "did you mean 'shortest_correct'?" in result.stderr

@@ -8,9 +8,8 @@ from typing import ClassVar, Literal
 import numpy as np
 
 from laser_verl.core.checks import Floats, non_negative
-from laser_verl.core.framework import Need, Shaped
-from laser_verl.core.groups import Groups
-from laser_verl.core.history import WithHistory
+from laser_verl.core.framework import MethodBase, Need, Shaped
+from laser_verl.core.history import SHORTEST_CORRECT
 from laser_verl.core.options import Scores, zero_one
 from laser_verl.core.registry import register
 from laser_verl.core.rollouts import Rollouts
@@ -27,14 +26,14 @@ _TOLERANCE = 0.1
     source="arXiv 2505.11225, section 3",
 )
 @dataclass(kw_only=True, eq=False)
-class Hapo(WithHistory):
+class Hapo(MethodBase):
     """A length term that pays for beating the shortest right answer in the history of the prompt.
 
-    h is the length of the shortest solved response to the prompt in all batches before this one, at least 1. With
-    r = L/h, f is cos(min(pi/2 * r, pi)), or of kind "linear" 1 - r below h, then 0 up to (1 + tolerance) * h, then
-    1 + tolerance - r, at least -1. A solved response gets max(-0.7, f), any other min(0, f), and a prompt without
-    history 0. With h = 1000, a solved response of 500 tokens gets 1 + 0.7071, one of 2000 gets 1 - 0.7, a wrong one of
-    2000 gets -1.
+    h, the column `shortest_correct`, is the length of the shortest solved response to the prompt in all batches before
+    this one, at least 1. With r = L/h, f is cos(min(pi/2 * r, pi)), or of kind "linear" 1 - r below h, then 0 up to
+    (1 + tolerance) * h, then 1 + tolerance - r, at least -1. A solved response gets max(-0.7, f), any other min(0, f),
+    and a prompt without history 0. With h = 1000, a solved response of 500 tokens gets 1 + 0.7071, one of 2000 gets
+    1 - 0.7, a wrong one of 2000 gets -1.
 
     Source: arXiv 2505.11225, section 3; the linear kind is the authors' code.
 
@@ -47,6 +46,7 @@ class Hapo(WithHistory):
         tolerance: Share by which h may be passed at no cost, 0 or more; of kind "linear" only.
     """
 
+    columns: ClassVar[tuple[str, ...]] = (SHORTEST_CORRECT,)
     scaled_by: ClassVar[str | None] = "weight"
 
     weight: float = 1.0
@@ -62,18 +62,14 @@ class Hapo(WithHistory):
         if self.kind == "cosine" and self.tolerance != _TOLERANCE:
             raise ValueError(f"tolerance={self.tolerance} has no effect with kind='cosine'; leave out one of the two")
 
-    def observe(self, rollouts: Rollouts) -> None:
-        """Fold the batch of the last call into the history, and keep this one for the next call.
-
-        Args:
-            rollouts: The groups of a training step.
-        """
-        shortest = Groups.of(rollouts, rollouts.solved).min(rollouts.length, empty=np.nan)
-        self._history.fold_least_later(rollouts.prompt_key, np.maximum(shortest, 1.0))
+    @property
+    def required_columns(self) -> tuple[str, ...]:
+        """None: without the column no prompt has a history."""
+        return ()
 
     def terms(self, rollouts: Rollouts) -> Shaped:
         """Add the length term."""
-        shortest = self._history.lookup(rollouts.prompt_key)[rollouts.group]
+        shortest = np.maximum(rollouts.numbers(SHORTEST_CORRECT, empty=np.nan), 1.0)
         shape = self._shape_of(rollouts.length / shortest)
         term = np.where(rollouts.solved, np.maximum(shape, _LEAST_OF_RIGHT), np.minimum(shape, 0.0))
         return Shaped(

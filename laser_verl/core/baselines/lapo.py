@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 
 from laser_verl.core.checks import Floats, non_negative, positive_int
-from laser_verl.core.framework import Need, Shaped
+from laser_verl.core.framework import MethodBase, Need, Shaped
 from laser_verl.core.groups import Groups
-from laser_verl.core.history import WithHistory
+from laser_verl.core.history import PromptHistory
 from laser_verl.core.options import Scores, zero_one
 from laser_verl.core.registry import register
 from laser_verl.core.rollouts import Rollouts
@@ -29,7 +30,7 @@ _NOTHING = 300.0
     source="arXiv 2507.15758",
 )
 @dataclass(kw_only=True, eq=False)
-class Lapo(WithHistory):
+class Lapo(MethodBase):
     """A bonus for right answers of the usual length, and in stage 2 for those near the prompt's own budget.
 
     Stage 1: R = C + 0.7 * max(0, 1 - d/100), d being how far L lies outside the window from the 30th to the 70th
@@ -73,6 +74,7 @@ class Lapo(WithHistory):
     def __post_init__(self) -> None:
         """Check the options' ranges and that they belong to the stage."""
         super().__post_init__()
+        self._history = PromptHistory()
         self._weight = non_negative("weight", _WEIGHTS[self.stage] if self.weight is None else self.weight)
         low, high = self.percentiles
         if not 0 <= low <= high <= 100 or high <= 1:
@@ -94,6 +96,11 @@ class Lapo(WithHistory):
     def needs(self) -> frozenset[Need]:
         """The group in stage 1, which fills the history; only the history in stage 2."""
         return self.class_needs if self.stage == 1 else frozenset({Need.HISTORY})
+
+    @property
+    def required_columns(self) -> tuple[str, ...]:
+        """None: a response without a budget gets no bonus."""
+        return ()
 
     def scale_in_force(self) -> float:
         """Return the weight, that of the stage where none is given."""
@@ -134,3 +141,25 @@ class Lapo(WithHistory):
     def _near_budget(self, rollouts: Rollouts, budget: Floats) -> Floats:
         away = np.square((rollouts.length - budget) / self.sigma) / 2
         return np.where(np.isnan(budget), 0.0, np.exp(-np.minimum(away, _NOTHING)))
+
+    def metrics(self) -> dict[str, float]:
+        """Name the number of prompts with a budget, and the mean of these once there is one."""
+        known = len(self._history)
+        mean = {"laser/lapo/history_mean": self._history.mean()} if known else {}
+        return {"laser/lapo/known_prompts": float(known), **mean}
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the budgets, with the batch observed last."""
+        return {**super().state_dict(), **self._history.state_dict()}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from saved budgets.
+
+        Args:
+            state: What `state_dict` returned.
+
+        Raises:
+            ValueError: It is another method's, or damaged.
+        """
+        super().load_state_dict(state)
+        self._history.load_state_dict(state)

@@ -10,7 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from laser_verl.core import Context, Rollouts, build
+from laser_verl.core import Context, Method, Rollouts, Shaped, build
+from laser_verl.core.history import with_history
+from laser_verl.core.tracker import DifficultyTracker
 
 Case = dict[str, Any]
 
@@ -58,6 +60,21 @@ def rewards_of(name: str, options: dict[str, Any], rollouts: Rollouts, context: 
     method = build(name, options, context)
     method.observe(rollouts)
     return method.shape(rollouts).reward
+
+
+class Course:
+    """A method and the tracker beside it, step by step as in a run."""
+
+    def __init__(self, method: Method) -> None:
+        self.method, self.tracker = method, DifficultyTracker()
+
+    def step(self, rollouts: Rollouts) -> Shaped:
+        """Shape a batch, then learn from it what later ones are told of its prompts."""
+        rollouts = with_history(rollouts, self.tracker, self.method.columns)
+        self.method.observe(rollouts)
+        shaped = self.method.shape(rollouts)
+        self.tracker.observe(rollouts)
+        return shaped
 
 
 def close(case: Case, got: Any, expected: Any) -> None:

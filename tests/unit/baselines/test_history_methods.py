@@ -1,4 +1,4 @@
-"""HAPO and LAPO, which keep a number for each prompt: reference numbers, the course of the history, bad options."""
+"""HAPO and LAPO, which go by a number of each prompt: reference numbers, the course of the history, bad options."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ import pytest
 
 from laser_verl.core import Need, Rollouts, build
 from laser_verl.core.groups import Groups
-from tests.unit.baselines.replays import Case, Replays, close, named, rewards_of, rollouts_of
+from laser_verl.core.prompt_index import key_numbers
+from tests.unit.baselines.replays import Case, Course, Replays, close, named, rewards_of, rollouts_of
 
 GOLDEN = Replays()
 
@@ -35,25 +36,25 @@ def restored(method: Any, **options: Any) -> Any:
 def hapo(case: Case) -> None:
     params, lengths = case["params"], case["inputs"]["lengths"]
     options = {"kind": params["type"]} | ({"tolerance": params["tolerance"]} if params["type"] == "linear" else {})
-    before = Rollouts.build(["p"], [params["h"]], [1])
+    method, size = build("hapo", options), len(lengths)
     for correct, name in ((1, "length_reward_if_correct"), (0, "length_reward_if_wrong")):
-        batch = Rollouts.build(["p"] * len(lengths), lengths, [correct] * len(lengths))
-        close(case, fed("hapo", options, before, batch).shape(batch).length_reward, case["expected"][name])
-        first = fed("hapo", options, batch).shape(batch).length_reward
-        close(case, first, case["expected"]["length_reward_if_h_null"])
+        known, unknown, without = (
+            Rollouts.build(["p"] * size, lengths, [correct] * size, columns=columns)
+            for columns in ({"shortest_correct": [params["h"]] * size}, {"shortest_correct": [None] * size}, {})
+        )
+        close(case, method.shape(known).length_reward, case["expected"][name])
+        for batch in (unknown, without):
+            close(case, method.shape(batch).length_reward, case["expected"]["length_reward_if_h_null"])
 
 
 @GOLDEN.of("hapo/sequence-min")
 def hapo_over_steps(case: Case) -> None:
-    method = build("hapo")
+    course = Course(build("hapo"))
     for inputs, expected in zip(case["inputs"]["steps"], case["expected"]["steps"], strict=True):
-        batch = rollouts_of(inputs)
-        method.observe(batch)
-        shaped = method.shape(batch)
+        shaped = course.step(rollouts_of(inputs))
         close(case, shaped.reward, expected["rewards"])
         close(case, shaped.target_length, [NAN if expected["h_before"] is None else expected["h_before"]] * 4)
-        after = method.state_dict()["history_values"].tolist()
-        assert after == ([] if expected["h_after"] is None else [expected["h_after"]])
+        assert course.tracker.shortest.tolist() == [np.inf if expected["h_after"] is None else expected["h_after"]]
 
 
 @GOLDEN.of("lapo/stage1-mixed")
@@ -79,45 +80,70 @@ def test_reference_numbers(name: str) -> None:
 # HAPO
 
 
-def test_hapo_keeps_a_history_for_each_prompt() -> None:
-    before = Rollouts.build(["a", "a", "b"], [100, 200, 400], [0, 1, 1])
-    batch = Rollouts.build(["b", "a", "c"], [200, 200, 200], [1, 1, 1])
+def hapo_of(options: dict[str, Any], lengths: list[int], correct: list[int], shortest: list[Any]) -> Any:
+    """What HAPO makes of responses with a history."""
+    columns = {"shortest_correct": shortest}
+    return build("hapo", options).shape(Rollouts.build(["p"] * len(lengths), lengths, correct, columns=columns))
+
+
+def test_hapo_goes_by_the_history_of_each_prompt() -> None:
+    course = Course(build("hapo"))
+    course.step(Rollouts.build(["a", "a", "b"], [100, 200, 400], [0, 1, 1]))
     # b had 400: cos(pi/2 * 1/2); a had 200, since the shorter one was wrong: cos(pi/2) = 0; c has no history
-    shaped = fed("hapo", {}, before, batch).shape(batch)
+    shaped = course.step(Rollouts.build(["b", "a", "c"], [200, 200, 200], [1, 1, 1]))
     np.testing.assert_allclose(shaped.reward, [1 + np.sqrt(0.5), 1.0, 1.0], atol=1e-12)
     np.testing.assert_array_equal(shaped.target_length, [400.0, 200.0, NAN])
 
 
 def test_hapo_reads_two_groups_of_one_prompt_as_one() -> None:
-    before = Rollouts.build([0, 1], [300, 200], [1, 1], prompt_key=["p", "p"])
-    method = fed("hapo", {}, before, before)
-    assert method.shape(before).target_length.tolist() == [200.0, 200.0]
+    course, batch = Course(build("hapo")), Rollouts.build([0, 1], [300, 200], [1, 1], prompt_key=["p", "p"])
+    course.step(batch)
+    assert course.step(batch).target_length.tolist() == [200.0, 200.0]
 
 
 def test_hapo_of_another_weight() -> None:
-    before, batch = Rollouts.build([0], [100], [1]), Rollouts.build([0, 0], [300, 200], [1, 0])
     # three times the history: max(-0.7, -1) = -0.7 if right; twice it: cos(pi) = -1 if wrong
-    assert fed("hapo", {"weight": 0.5}, before, batch).shape(batch).reward.tolist() == [0.65, -0.5]
+    assert hapo_of({"weight": 0.5}, [300, 200], [1, 0], [100, 100]).reward.tolist() == [0.65, -0.5]
 
 
-def test_hapo_logs_its_history() -> None:
-    batch = Rollouts.build(["a", "b", "c"], [100, 300, 500], [1, 1, 0])
-    assert fed("hapo", {}, batch).metrics() == {"laser/hapo/known_prompts": 0.0}
-    assert fed("hapo", {}, batch, batch).metrics() == {
-        "laser/hapo/known_prompts": 2.0,
-        "laser/hapo/history_mean": 200.0,
-    }
+def test_a_history_of_no_tokens_counts_as_one() -> None:
+    # r = 0, 1 and 2 against 1: cos(0) = 1, cos(pi/2) = 0, max(-0.7, cos(pi)) = -0.7
+    shaped = hapo_of({}, [0, 1, 2], [1, 1, 1], [0, 0, 0])
+    np.testing.assert_allclose(shaped.reward, [2.0, 1.0, 0.3], atol=1e-12)
+    assert shaped.target_length.tolist() == [1.0, 1.0, 1.0]
 
 
-def test_hapo_goes_on_from_a_saved_state_as_if_it_had_never_stopped() -> None:
+def test_a_response_without_history_gets_no_length_term() -> None:
+    shaped = hapo_of({}, [200, 200, 50], [1, 0, 1], [100, None, None])
+    # twice the history costs all of 0.7; the others have none
+    np.testing.assert_allclose(shaped.reward, [0.3, 0.0, 1.0], atol=1e-12)
+    np.testing.assert_array_equal(shaped.target_length, [100.0, NAN, NAN])
+
+
+def test_hapo_keeps_and_logs_nothing_of_its_own() -> None:
+    course = Course(build("hapo"))
+    state = course.method.state_dict()
+    for _ in range(2):
+        course.step(Rollouts.build(["a", "b", "c"], [100, 300, 500], [1, 1, 0]))
+    assert course.method.state_dict() == state == {"version": 1, "method": "hapo"}
+    assert course.method.metrics() == {}
+
+
+def test_hapo_goes_on_from_a_saved_tracker_as_if_it_had_never_stopped() -> None:
     first, second = (Rollouts.build(["a", "b"], lengths, [1, 1]) for lengths in ([100, 300], [150, 90]))
-    unbroken = fed("hapo", {}, first)
-    resumed = restored(unbroken)
-    for method in (unbroken, resumed):
-        method.observe(second)
+    unbroken, resumed = Course(build("hapo")), Course(build("hapo"))
+    unbroken.step(first)
+    resumed.tracker.load_state_dict(unbroken.tracker.state_dict())
     # 1.5 times the history costs all of 0.7 (cos(3/4 pi) = -0.7071); 0.3 times it pays cos(0.15 pi) = 0.8910
-    np.testing.assert_allclose(resumed.shape(second).reward, [0.3, 1.8910], atol=1e-4)
-    np.testing.assert_array_equal(resumed.shape(second).reward, unbroken.shape(second).reward)
+    reward = resumed.step(second).reward
+    np.testing.assert_allclose(reward, [0.3, 1.8910], atol=1e-4)
+    np.testing.assert_array_equal(reward, unbroken.step(second).reward)
+
+
+@pytest.mark.parametrize("value", [-1, "many", np.inf])
+def test_a_history_that_is_no_length_is_refused(value: Any) -> None:
+    with pytest.raises(ValueError, match="shortest_correct"):
+        hapo_of({}, [200], [1], [value])
 
 
 # LAPO
@@ -153,7 +179,8 @@ def test_stage_1_keeps_the_last_median_of_each_prompt() -> None:
         Rollouts.build(["a", "b"], lengths, right) for lengths, right in (([9, 7], [1, 1]), ([12, 1], [1, 0]))
     )
     state = fed("lapo", {}, first, second).state_dict()
-    assert dict(zip(state["history_keys"].tolist(), state["history_values"].tolist(), strict=True)) == {"a": 12, "b": 7}
+    assert state["history_keys"].tolist() == key_numbers(["a", "b"]).tolist()
+    assert state["history_values"].tolist() == [12.0, 7.0]
 
 
 def test_stage_2_lowers_a_budget_of_its_own_from_the_next_batch_on() -> None:
@@ -193,10 +220,13 @@ def test_lapo_needs_the_group_in_stage_1_only() -> None:
 
 
 @pytest.mark.parametrize("name", ["hapo", "lapo"])
-def test_a_state_of_another_method_or_a_damaged_one_is_refused(name: str) -> None:
-    method = build(name)
+def test_a_state_of_another_method_is_refused(name: str) -> None:
     with pytest.raises(ValueError, match="the saved state is of method 'none'"):
-        method.load_state_dict(build("none").state_dict())
+        build(name).load_state_dict(build("none").state_dict())
+
+
+def test_a_damaged_history_is_refused() -> None:
+    method = build("lapo")
     with pytest.raises(ValueError, match="the saved history of prompts is damaged"):
         method.load_state_dict({**method.state_dict(), "history_values": None})
 

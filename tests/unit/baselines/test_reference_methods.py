@@ -11,7 +11,7 @@ import pytest
 from laser_verl.core import Context, Rollouts, build
 from laser_verl.core.advantages.base import build_rule, group_normalised
 from laser_verl.core.groups import Groups
-from tests.unit.baselines.replays import Case, Replays, close, named, rewards_of, rollouts_of
+from tests.unit.baselines.replays import Case, Course, Replays, close, named, rewards_of, rollouts_of
 
 GOLDEN = Replays()
 
@@ -135,17 +135,16 @@ def batch_of(lengths: list[int], correct: list[int], prompt: list[int] | None = 
 )
 @pytest.mark.parametrize(("name", "options"), METHODS)
 def test_every_batch_has_finite_rewards(name: str, options: dict[str, Any], batch: Rollouts) -> None:
-    method = build(name, options)
+    course = Course(build(name, options))
     for _ in range(2):
-        method.observe(batch)
-        assert np.isfinite(method.shape(batch).reward).all()
-        assert all(np.isfinite(value) for value in method.metrics().values())
+        assert np.isfinite(course.step(batch).reward).all()
+        assert all(np.isfinite(value) for value in course.method.metrics().values())
 
 
 @pytest.mark.parametrize(
     ("name", "options", "expected"),
     [
-        # a correct, malformed response is treated as a wrong one; 40 tokens against a right one of 40 in the batch
+        # a correct, malformed response is treated as a wrong one; no length term in the first batch
         ("hapo", {}, [1.0, 0.0]),
         ("lapo", {}, [1.7, 0.0]),
         # budget 0.5 * 40 + 0.5 * 40: both are on it
