@@ -71,6 +71,10 @@ class Outcome:
     solved: Ints
     step: int
 
+    def select(self, mask: Bools) -> Outcome:
+        """Keep some of the prompts, [U]."""
+        return Outcome(self.places[mask], self.drawn[mask], self.responses[mask], self.solved[mask], self.step)
+
 
 class DifficultyTracker:
     """Pass rate, lengths and streaks of every prompt, 48 bytes each.
@@ -89,6 +93,9 @@ class DifficultyTracker:
 
     def __init__(self, decay: float = DECAY) -> None:
         """Start with no prompts.
+
+        Args:
+            decay: What earlier batches keep of their weight, 0 to 1.
 
         Raises:
             ValueError: `decay` is not within 0 and 1.
