@@ -1,4 +1,4 @@
-"""Write the parts of methods.md and README.md that the methods say of themselves: `python docs/make_methods.py`.
+"""Write the parts of the pages that methods and policies say of themselves: `python docs/make_methods.py`.
 
 Each part stands between `<!-- begin NAME -->` and `<!-- end NAME -->`; the rest of the files is written by hand.
 """
@@ -13,9 +13,10 @@ from pathlib import Path
 
 from laser_verl.core import MethodInfo, Need, describe, method_names
 from laser_verl.core.advantages.base import describe_rule, rule_names
+from laser_verl.core.policies.base import describe_policy, policy_names
 
 FOLDER = Path(__file__).resolve().parent
-PAGES = (FOLDER / "methods.md", FOLDER.parent / "README.md")
+PAGES = (FOLDER / "methods.md", FOLDER / "sampler.md", FOLDER.parent / "README.md")
 
 # README.md has a table of its own for these.
 OURS = ("laser", "laser_d", "laser_de")
@@ -50,6 +51,12 @@ def _overview(names: Iterable[str], find: Callable[[str], MethodInfo]) -> str:
     return _table(("name", "needs", "what it does", "source"), rows)
 
 
+def _policies() -> str:
+    infos = map(describe_policy, policy_names())
+    rows = [(f"[`{info.name}`](#{info.name})", info.summary, _linked(info.source)) for info in infos]
+    return _table(("`policy`", "what it draws", "source"), rows)
+
+
 def _others_by_need() -> str:
     names: dict[str, list[str]] = {}
     for info in sorted((describe(name) for name in method_names() if name not in OURS), key=_rank):
@@ -70,7 +77,9 @@ def _every_method() -> str:
 
 
 def _details(info: MethodInfo) -> str:
-    facts = [f"Formula: `{info.formula}`", f"Source: {_linked(info.source)}", f"Needs: {_needs(info)}"]
+    facts = [f"Formula: `{info.formula}`", f"Source: {_linked(info.source)}"]
+    if info.needs:
+        facts.append(f"Needs: {_needs(info)}")
     if info.columns:
         facts.append(f"Columns: {', '.join(f'`{column}`' for column in info.columns)}")
     options = [
@@ -114,6 +123,8 @@ PARTS: dict[str, Callable[[], str]] = {
     "penalty_size": runpy.run_path(str(FOLDER / "figures" / "penalty_size.py"))["table"],
     "every_method": _every_method,
     "others_by_need": _others_by_need,
+    "policies": _policies,
+    "every_policy": lambda: "\n\n".join(_details(describe_policy(name)) for name in policy_names()),
 }
 
 

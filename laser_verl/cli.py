@@ -48,6 +48,14 @@ class Rounding(StrEnum):
     FLOOR = "floor"
 
 
+state_app = typer.Typer(
+    help="Look into what a run saves beside its weights, the file laser_state of each checkpoint.",
+    epilog=_example("laser-verl state show checkpoints/global_step_40"),
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+app.add_typer(state_app, name="state")
+
 InputFile = Annotated[
     str,
     typer.Option(
@@ -57,6 +65,14 @@ InputFile = Annotated[
     ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="JSON on standard output, for programs.")]
+StatePath = Annotated[
+    str,
+    typer.Argument(
+        metavar="PATH",
+        help="A file laser_state, a global_step_N folder, or a run's folder of these, of which it takes the latest.",
+        show_default=False,
+    ),
+]
 
 
 @app.command(epilog=_example("laser-verl info --json"))
@@ -90,6 +106,29 @@ def methods(
 
     with _errors_as_exit_codes():
         chosen = select(name)
+        if as_json:
+            write(_dump(command.as_records(chosen)))
+        elif name is None:
+            command.print_overview(chosen)
+        else:
+            command.print_details(chosen[0])
+
+
+@app.command(epilog=_example("laser-verl policies band_mix"))
+def policies(
+    name: Annotated[str | None, typer.Argument(metavar="NAME", help="One policy only.", show_default=False)] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Print the sampling policies, which choose the prompts of a step, and their options.
+
+    With NAME also the formula, the source and the defaults. A policy is set by
+    '+laser.sampler={policy: NAME, OPTION: VALUE}'.
+    """
+    from laser_verl.commands import methods as command
+    from laser_verl.commands.names import select_policies
+
+    with _errors_as_exit_codes():
+        chosen = select_policies(name)
         if as_json:
             write(_dump(command.as_records(chosen)))
         elif name is None:
@@ -142,7 +181,8 @@ def targets(
 ) -> None:
     """Choose target lengths from recorded rollouts.
 
-    Prints the target length of each difficulty band, chosen from all lines together, with the coverage behind it.
+    Prints the target length of each difficulty band, chosen from all lines together, with the coverage behind it. Of a
+    folder with the passes over a monitor set in monitor/, the last pass gives the same once more, under "monitor".
     """
     from laser_verl.commands import targets as command
 
@@ -191,6 +231,40 @@ def check(
     """
     with _errors_as_exit_codes():
         raise typer.Exit(_load("check").run(list(arguments or [])) or 0)
+
+
+@state_app.command("show", epilog=_example("laser-verl state show checkpoints/global_step_40"))
+def show_state(path: StatePath, as_json: AsJson = False) -> None:
+    """Sum up a state.
+
+    Prints which run and step it is of, the target lengths, the sampler's position, and how hard the prompts are: how
+    many there are of each pass rate, as averaged over the latest draws, and how many were not seen yet.
+
+    In JSON, null stands for what the state does not hold.
+    """
+    from laser_verl.commands import state as command
+
+    with _errors_as_exit_codes():
+        summary = command.show(path)
+        write(_dump(summary) if as_json else command.as_text(summary))
+
+
+@state_app.command("export", epilog=_example("laser-verl state export checkpoints/global_step_40 --to prompts.parquet"))
+def export_state(
+    path: StatePath,
+    to: Annotated[str, typer.Option(metavar="FILE", help="A new file: prompts.parquet, prompts.csv or prompts.jsonl.")],
+) -> None:
+    """Write the table of prompts.
+
+    One row per prompt: prompt_key, drawn (groups), responses, solved, pass_rate (as averaged over the latest draws),
+    band, last_step, mean_correct_length and shortest_correct (tokens), solved_streak and failed_streak (draws in a row
+    in which all or none of the group was solved). Empty or null is a prompt not seen, or never solved.
+    """
+    from laser_verl.commands import state as command
+
+    with _errors_as_exit_codes():
+        count = command.export(path, to)
+        typer.echo(f"laser_verl: {count} prompts in {to}", err=True)
 
 
 # The command reads its own arguments, `--help` included.

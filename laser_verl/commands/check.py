@@ -58,6 +58,8 @@ def _as_lines(report: Report) -> Iterator[str]:
         yield _line("verification", _pairs(active["verification"]))
         yield _line("shaped on", active["shaped_on"])
     yield _line("trainer", f"{active['trainer']}, advantage {active['adv_estimator']}")
+    if "sampler" in active:
+        yield _line("sampler", _pairs(active["sampler"]))
     for name, split in active.get("data", {}).items():
         yield _line(f"{name} data", f"{split['rows']} rows, data_source {', '.join(split['data_sources'])}")
     yield _line("model", active["model"])

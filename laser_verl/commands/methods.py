@@ -1,4 +1,4 @@
-"""`laser-verl methods`: what can be trained with, where it is set, and the options."""
+"""`laser-verl methods` and `policies`: what can be trained with, where it is set, and the options."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from rich.padding import Padding
 from rich.table import Column, Table
 
 from laser_verl.commands.console import Output
-from laser_verl.commands.names import METHOD, RULE, Entry
+from laser_verl.commands.names import METHOD, POLICY, RULE, Entry
 from laser_verl.core import framework, registry
 
-_KINDS = {METHOD: "Length rewards", RULE: "Advantage rules"}
+_KINDS = {METHOD: "Length rewards", RULE: "Advantage rules", POLICY: "Sampling policies"}
 
 
 def as_records(entries: Sequence[Entry]) -> list[dict[str, Any]]:
@@ -55,16 +55,20 @@ def print_overview(entries: Sequence[Entry]) -> None:
         entries: What `select` returned.
     """
     for key, kind in _KINDS.items():
+        if not (infos := _of_kind(entries, key)):
+            continue
+        has_needs = key != POLICY
         table = Table(
             Column("name", no_wrap=True),
-            Column("needs", max_width=15),
+            *([Column("needs", max_width=15)] if has_needs else []),
             "what it does",
             Column("source", no_wrap=True),
             title=f"{kind}: {key}=NAME",
             title_justify="left",
         )
-        for info in _of_kind(entries, key):
-            table.add_row(info.name, ", ".join(_needs(info)), info.summary, short_source(info.source))
+        for info in infos:
+            needs = [", ".join(_needs(info))] if has_needs else []
+            table.add_row(info.name, *needs, info.summary, short_source(info.source))
         _console().print(table)
 
 
@@ -91,7 +95,8 @@ def _details(key: str, info: registry.MethodInfo) -> RenderableType:
     facts.add_row("set by", f"{key}={info.name}")
     facts.add_row("formula", info.formula)
     facts.add_row("source", info.source)
-    facts.add_row("needs", ", ".join(_needs(info)))
+    if key != POLICY:
+        facts.add_row("needs", ", ".join(_needs(info)))
     facts.add_row("columns", ", ".join(info.columns) or "none")
     about = Padding(Group(_unwrapped(info.text), "", facts), (0, 0, 1, 2))
     return Group(info.name, about, *([_options(info)] if info.options else []))

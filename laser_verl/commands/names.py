@@ -1,4 +1,4 @@
-"""The names that `methods` lists and `simulate` takes: length rewards and advantage rules."""
+"""The names that `methods` lists and `simulate` takes, length rewards and advantage rules; and those of `policies`."""
 
 from __future__ import annotations
 
@@ -11,11 +11,13 @@ from laser_verl.commands import WrongUsage, message_of
 from laser_verl.core import registry
 from laser_verl.core.advantages.base import describe_rule, rule_names
 from laser_verl.core.checks import unknown
+from laser_verl.core.policies.base import describe_policy, policy_names
 
 METHOD = "reward.reward_manager.name"
 RULE = "algorithm.adv_estimator"
+POLICY = "laser.sampler.policy"
 
-_FIND = {METHOD: registry.describe, RULE: describe_rule}
+_FIND = {METHOD: registry.describe, RULE: describe_rule, POLICY: describe_policy}
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,24 @@ class Entry:
 
     name: str
     parts: Mapping[str, registry.MethodInfo]
+
+
+def select_policies(name: str | None) -> list[Entry]:
+    """One sampling policy, or all of them.
+
+    Args:
+        name: Registered name, or None for all.
+
+    Returns:
+        What the registry knows of each.
+
+    Raises:
+        WrongUsage: If nothing has this name.
+    """
+    try:
+        return [Entry(chosen, {POLICY: describe_policy(chosen)}) for chosen in ([name] if name else policy_names())]
+    except ValueError as error:
+        raise WrongUsage(message_of(error)) from error
 
 
 def select(name: str | None) -> list[Entry]:

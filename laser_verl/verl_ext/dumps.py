@@ -8,12 +8,11 @@ from typing import Any
 import transfer_queue as tq
 from transfer_queue import KVBatchMeta
 
-from laser_verl.core.keys import prompt_key
 from laser_verl.verl_ext.layout import Layout, optional_field
 from laser_verl.verl_ext.reward_row import OWN_SCORE, SCORED_BY
 from laser_verl.verl_ext.text import decode_visible
 
-_FIELDS = ["prompts", "responses", "rm_scores", "extra_fields", "raw_prompt"]
+_FIELDS = ["prompts", "responses", "rm_scores", "extra_fields"]
 _OPTIONAL_FIELDS = ["reward_model", "data_source"]
 
 OWN_COLUMNS = frozenset(
@@ -51,7 +50,6 @@ def dump_columns(
     data = tq.kv_batch_get(keys=keys, partition_id=batch.partition_id, select_fields=[*_FIELDS, *_OPTIONAL_FIELDS])
     prompts, responses = data["prompts"].unbind(), data["responses"].unbind()
     golds = [(row or {}).get("ground_truth") for row in optional_field(data, "reward_model")]
-    sources, messages = optional_field(data, "data_source"), list(data["raw_prompt"])
     infos = [row.get("reward_extra_info") or {} for row in data["extra_fields"]]
     recorded = [records[key] for key in keys]
     columns: dict[str, list[Any]] = {
@@ -62,8 +60,7 @@ def dump_columns(
         "uid": keys,
         **{name: [row[name] for row in recorded] for name in (recorded[0] if recorded else ())},
         "max_response_length": [max_response_length] * len(keys),
-        "data_source": sources,
-        "prompt_key": [prompt_key(*row) for row in zip(sources, messages, golds, strict=True)],
+        "data_source": optional_field(data, "data_source"),
     }
     others = dict.fromkeys(name for info in infos for name in info if name not in (*columns, *_VERDICT))
     return columns | {name: [info.get(name) for info in infos] for name in others}

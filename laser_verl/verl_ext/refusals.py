@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from laser_verl.core.framework import Need
 from laser_verl.verl_ext.columns import USES_THINKING
+from laser_verl.verl_ext.sampler_settings import WORKERS, SamplerSettings, has_sampler
 from laser_verl.verl_ext.settings import GDPO, Plugin, Settings, advantage_rule, has_reward_model_only
 
 
@@ -52,6 +53,42 @@ def refuse_unread_rule(config: DictConfig, plugin: Plugin) -> None:
             f"laser.advantage={dict(plugin.advantage)} is for an advantage rule of laser_verl, and nobody reads it "
             f"under reward.reward_manager.name={name}; leave it out, or name a reward manager of laser_verl, e.g. "
             "reward.reward_manager.name=none for plain correctness",
+        )
+
+
+def refuse_stock_sampler(config: DictConfig) -> None:
+    """Refuse a sampler of ours under a stock trainer.
+
+    Args:
+        config: the run's config.
+
+    Raises:
+        Refused: there is one, which nobody would ask for prompts.
+    """
+    if has_sampler(config):
+        raise Refused(
+            "laser.auto_mode",
+            "laser.sampler draws prompts for our trainer, and laser.auto_mode=false leaves the stock one in place; "
+            "leave it out",
+        )
+
+
+def refuse_workers(config: DictConfig, sampler: SamplerSettings | None) -> None:
+    """Refuse processes that read training data ahead of what an adaptive policy learns.
+
+    Args:
+        config: the run's config.
+        sampler: ours.
+
+    Raises:
+        Refused: the policy follows the training, and the data loader has workers.
+    """
+    workers = OmegaConf.select(config, WORKERS)
+    if sampler is not None and workers and sampler.build_policy().is_adaptive:
+        raise Refused(
+            WORKERS,
+            f"{WORKERS}={workers} would draw prompts ahead of what the policy {sampler.policy} learns from the "
+            f"training; set {WORKERS}=0",
         )
 
 

@@ -18,6 +18,9 @@ from laser_verl.verl_ext.agent_loops import LIMITED, SEEDED
 from laser_verl.verl_ext.layout import optional_field
 from laser_verl.verl_ext.limited_rollout import LimitedAgentLoop
 
+MONITOR = "laser_monitor"
+"""Field of a prompt of the monitor set, which answers otherwise than the same prompt in training."""
+
 if TYPE_CHECKING:
     from transfer_queue import KVBatchMeta
 
@@ -46,6 +49,8 @@ class SeededAgentLoop(LimitedAgentLoop):
         reward_model = kwargs.get("reward_model") or {}
         key = prompt_key(kwargs.get("data_source"), kwargs["raw_prompt"], reward_model.get("ground_truth"))
         run_seed = int((self.config.get("laser") or {}).get("seed", 0))
+        if kwargs.get(MONITOR):
+            key = f"{MONITOR} {key}"
         seed = request_seed(run_seed, int(kwargs["global_steps"]), key, int(kwargs["session_id"]))
         return await super().run({**sampling_params, "seed": seed}, **kwargs)
 

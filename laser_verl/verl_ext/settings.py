@@ -16,6 +16,12 @@ from laser_verl.core.registry import build, method_names
 from laser_verl.scoring.formats import reader
 from laser_verl.scoring.scorer import LONGEST_SECONDS, REPETITION
 from laser_verl.scoring.tasks import Scorers, read_scorers
+from laser_verl.verl_ext.sampler_settings import (
+    SamplerSettings,
+    TrackerSettings,
+    read_sampler,
+    read_tracker,
+)
 
 STOCK_MODES = ("sync", "colocate_async", "separate_async")
 """verl's trainer modes that have a counterpart here, ``laser_<mode>``."""
@@ -70,6 +76,12 @@ class Plugin:
     advantage: Mapping[str, Any] = field(default_factory=dict)
     """Options of the advantage rule that ``algorithm.adv_estimator`` names."""
 
+    tracker: TrackerSettings = field(default_factory=TrackerSettings)
+    """How prompts are told apart and their pass rates averaged."""
+
+    sampler: SamplerSettings | None = None
+    """How the prompts of a step are chosen; null leaves it to verl."""
+
     shape_on_driver: bool = False
     """Set by our trainer before it starts workers; not for users."""
 
@@ -85,6 +97,8 @@ class Settings:
     context: Context
     trainer_mode: str
     advantage_rule: str | None = None
+    shapes: bool = True
+    """False where the reward manager is none of ours, and its rewards stay as they are."""
 
     def build_method(self) -> Method:
         """The configured method; raises with the remedy where an option is wrong."""
@@ -131,7 +145,13 @@ def read_plugin(config: DictConfig) -> Plugin:
     """
     given = _mapping("laser", config.get("laser"))
     _reject_unknown("laser", given, [f.name for f in fields(Plugin)])
-    plugin = Plugin(**{**given, "advantage": _mapping("laser.advantage", given.get("advantage"))})
+    sampler = None if given.get("sampler") is None else _mapping("laser.sampler", given["sampler"])
+    own = {
+        "advantage": _mapping("laser.advantage", given.get("advantage")),
+        "tracker": read_tracker(_mapping("laser.tracker", given.get("tracker"))),
+        "sampler": read_sampler(sampler),
+    }
+    plugin = Plugin(**{**given, **own})
     for name in ("auto_mode", "seeded_rollout", "shape_on_driver"):
         if not isinstance(getattr(plugin, name), bool):
             raise ValueError(f"laser_verl: laser.{name}={getattr(plugin, name)!r} must be true or false")
@@ -154,18 +174,34 @@ def read_settings(config: DictConfig) -> Settings:
     names = [f.name for f in fields(Verification)]
     verification = Verification(**{name: kwargs.pop(name) for name in names if name in kwargs})
     _check_verification(verification)
-    mode = str(config.trainer.v1.trainer_mode)
     return Settings(
         method=str(config.reward.reward_manager.name),
         method_options=kwargs,
         verification=verification,
         plugin=read_plugin(config),
-        context=Context(
-            group_size=int(config.actor_rollout_ref.rollout.n),
-            max_response_length=int(config.data.max_response_length),
-        ),
-        trainer_mode=mode,
+        context=_context(config),
+        trainer_mode=str(config.trainer.v1.trainer_mode),
         advantage_rule=advantage_rule(config),
+    )
+
+
+def read_observing_settings(config: DictConfig) -> Settings:
+    """Read the config of a run that draws its prompts by us, and whose rewards are made by another reward manager."""
+    plugin = read_plugin(config)
+    return Settings(
+        method="none",
+        method_options={},
+        verification=Verification(correct_at=plugin.tracker.correct_at),
+        plugin=plugin,
+        context=_context(config),
+        trainer_mode=str(config.trainer.v1.trainer_mode),
+        shapes=False,
+    )
+
+
+def _context(config: DictConfig) -> Context:
+    return Context(
+        group_size=int(config.actor_rollout_ref.rollout.n), max_response_length=int(config.data.max_response_length)
     )
 
 

@@ -12,40 +12,54 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from datasets import Dataset
+import numpy as np
+import transfer_queue as tq
 from omegaconf import DictConfig, open_dict
 from tensordict import NonTensorData, NonTensorStack, TensorDict
 from transfer_queue import KVBatchMeta
+from verl.trainer.ppo.utils import create_rl_dataset
 from verl.trainer.ppo.v1.trainer_base import TRAINER_REGISTRY, PPOTrainer, register_trainer
 from verl.trainer.ppo.v1.trainer_colocate_async import PPOTrainerColocateAsync
 from verl.trainer.ppo.v1.trainer_separate_async import PPOTrainerSeparateAsync
 from verl.trainer.ppo.v1.trainer_sync import PPOTrainerSync
 from verl.utils.debug import marked_timer
 
-from laser_verl.core.keys import prompt_key
 from laser_verl.core.registry import method_names
+from laser_verl.core.state import remove_orphans
 from laser_verl.verl_ext import advantages, seeded_rollout
 from laser_verl.verl_ext.agent_loops import choose_agent_loop
 from laser_verl.verl_ext.budget_dataset import use_budget_prompts
 from laser_verl.verl_ext.compat import all_or_nothing, put_in_place_of
-from laser_verl.verl_ext.driver import Driver, refuse_bad_rows
+from laser_verl.verl_ext.driver import Driver
 from laser_verl.verl_ext.dumps import dump_columns
+from laser_verl.verl_ext.fingerprint import data_fingerprint
 from laser_verl.verl_ext.layout import MAX_TOKENS
 from laser_verl.verl_ext.limited_rollout import row_limits
-from laser_verl.verl_ext.refusals import refuse_unread_rule
+from laser_verl.verl_ext.monitor import Monitor
+from laser_verl.verl_ext.monitor_pass import answer
+from laser_verl.verl_ext.prompt_rows import KEY, KeyedRows
+from laser_verl.verl_ext.reading import refuse_bad_rows
+from laser_verl.verl_ext.refusals import refuse_stock_sampler, refuse_unread_rule
+from laser_verl.verl_ext.remote import copy_state
 from laser_verl.verl_ext.reward_row import ERROR, OWN_SCORE, SCORED_BY, SEVERAL_TURNS
-from laser_verl.verl_ext.settings import names_our_manager, read_plugin, read_settings, refuse_group_method
+from laser_verl.verl_ext.sampler import PromptLoader, UnderWay, verl_order
+from laser_verl.verl_ext.sampler_settings import has_sampler
+from laser_verl.verl_ext.settings import (
+    names_our_manager,
+    read_observing_settings,
+    read_plugin,
+    read_settings,
+    refuse_group_method,
+)
 
 logger = logging.getLogger(__name__)
-
-# at either end of the data set, for its fingerprint
-_ROWS_SEEN = 100
 
 
 class LaserTrainer(PPOTrainer):
     """Mixin over a trainer of verl: shapes, logs, dumps and saves on the driver."""
 
     mode: str
+    _under_way: UnderWay | None = None
 
     def __init__(self, config: DictConfig) -> None:
         """Check and complete the config, then build verl's trainer.
@@ -53,20 +67,77 @@ class LaserTrainer(PPOTrainer):
         Raises:
             ValueError: the reward manager is not one of ours, or an option is wrong; no model has been loaded yet.
         """
-        if not names_our_manager(config):
+        shapes = names_our_manager(config)
+        if not shapes and not has_sampler(config):
             raise ValueError(
                 f"laser_verl: trainer.v1.trainer_mode=laser_{self.mode} needs reward.reward_manager.name to be one of "
-                f"{', '.join(method_names())}; it is {config.reward.reward_manager.name}"
+                f"{', '.join(method_names())}, or a sampler, e.g. '+laser.sampler={{policy: band_mix}}'; it is "
+                f"{config.reward.reward_manager.name}"
             )
         with open_dict(config):
             config.trainer.v1.trainer_mode = self.mode
-            config.laser = {**(config.get("laser") or {}), "shape_on_driver": True}
-        self.driver = Driver(read_settings(config), config)
+            if shapes:
+                config.laser = {**(config.get("laser") or {}), "shape_on_driver": True}
+            else:
+                refuse_unread_rule(config, read_plugin(config))
+        self.driver = Driver(read_settings(config) if shapes else read_observing_settings(config), config)
         self.driver.method_state()
         self._limits_rollouts = choose_agent_loop(config, self.driver.settings, self.driver.method)
         use_budget_prompts(config, self.driver.method)
         logger.info(self.driver.start_line(self.mode))
         super().__init__(config)
+
+    def _init_dataloader(self) -> None:
+        super()._init_dataloader()
+        plugin, data, monitoring = self.driver.settings.plugin, self.config.data, self.driver.method.monitor
+        rows = KeyedRows(self.train_dataset, data, plugin.tracker.key)
+        if monitoring is not None:
+            own = (
+                rows
+                if monitoring.file is None
+                else KeyedRows(self._read_rows(monitoring.file), data, plugin.tracker.key)
+            )
+            self.driver.monitor = Monitor(monitoring, own, plugin.seed)
+        if self.driver.difficulty.settings is None:
+            return
+        monitor = self.driver.monitor
+        excluded = monitor.excluded() if monitor else np.zeros(0, dtype=np.uint64)
+        sampler, row_of = self.driver.difficulty.start(
+            rows, excluded, data.train_batch_size, plugin.seed, lambda size: verl_order(size, data)
+        )
+        self.train_dataset = rows
+        size = data.get("gen_batch_size") or data.train_batch_size
+        self.train_dataloader = PromptLoader(rows, sampler, row_of, size, data.dataloader_num_workers)
+        if self.trainer_mode != "sync":
+            self._under_way = UnderWay(self.driver.difficulty.tracker, sampler)
+
+    def _read_rows(self, file: str) -> Any:
+        return create_rl_dataset(file, self.config.data, self.tokenizer, self.processor, is_train=False)
+
+    def _next_train_batch(self, num_prompts: int | None = None) -> TensorDict:
+        if self.driver.difficulty.sampler is not None:
+            self.train_dataloader.step = self.global_steps
+        if self._under_way is not None:
+            self._under_way.refresh()
+        return super()._next_train_batch(num_prompts)
+
+    def on_step_begin(self) -> None:
+        """Let the model answer the monitor set, where it is time."""
+        super().on_step_begin()
+        if self.driver.difficulty.sampler is not None and self._under_way is None:
+            self.driver.difficulty.sampler.only_in_flight()
+        monitor = self.driver.monitor
+        if monitor is not None and monitor.monitoring.is_due(self.global_steps):
+            with marked_timer("laser_monitor", self.timing_raw):
+                self._observe_monitor(monitor)
+
+    def _observe_monitor(self, monitor: Monitor) -> None:
+        batch = answer(monitor, self)
+        self.driver.observe_monitor(batch, self.global_steps)
+        folder = self.config.trainer.get("rollout_data_dir", None)
+        if folder:
+            self._dump(batch, str(Path(folder) / "monitor"))
+        tq.kv_clear(keys=batch.keys, partition_id=batch.partition_id)
 
     def _build_replay_buffer(self) -> Any:
         buffer = super()._build_replay_buffer()
@@ -84,6 +155,8 @@ class LaserTrainer(PPOTrainer):
             # One value per prompt: verl saves these, and not what stands for all, to go on with after a resume.
             limits = row_limits(batch, self.driver.method, self.global_steps)
             batch[MAX_TOKENS] = NonTensorStack.from_list([NonTensorData(limit) for limit in limits])
+        if self._under_way is not None:
+            self._under_way.submitted(list(batch["uid"]), list(batch[KEY]))
         return super()._submit_batch_to_rollout(batch)
 
     def _compute_advantage(self, batch: KVBatchMeta, metrics: dict[str, Any]) -> KVBatchMeta:
@@ -95,22 +168,24 @@ class LaserTrainer(PPOTrainer):
         return batch
 
     def _data_fingerprint(self) -> dict[str, Any]:
-        files = self.config.data.train_files
-        names = [Path(str(name)).name for name in ([files] if isinstance(files, str) else files)]
-        seen = {"train_files": names, "train_rows": len(self.train_dataset)}
-        prompts = None if _is_drawn_anew(self.config.data) else _prompts_seen(self.train_dataset, self.config.data)
-        return seen if prompts is None else {**seen, "train_prompts": prompts}
+        return data_fingerprint(self.train_dataset, self.config.data)
 
     def _save_checkpoint(self) -> None:
         folder = Path(self.config.trainer.default_local_dir) / f"global_step_{self.global_steps}"
         with marked_timer("laser_save", self.timing_raw):
             self.driver.save(folder, self._data_fingerprint())
+            remote = self.config.trainer.default_hdfs_dir
+            if remote is not None:
+                copy_state(folder, f"{remote}/{folder.name}")
         super()._save_checkpoint()
+        if self.config.trainer.get("max_actor_ckpt_to_keep") or self.config.trainer.get("remove_previous_ckpt_in_save"):
+            remove_orphans(folder.parent, self.global_steps)
 
     def _load_checkpoint(self) -> None:
         super()._load_checkpoint()
         if self.global_steps > 0:
-            self.driver.load(self._resumed_folder(), self._data_fingerprint())
+            rows = KeyedRows(self.train_dataset, self.config.data, self.driver.settings.plugin.tracker.key)
+            self.driver.load(self._resumed_folder(), self._data_fingerprint(), rows.keys)
 
     def _resumed_folder(self) -> Path:
         if self.config.trainer.resume_mode == "resume_path":
@@ -126,38 +201,23 @@ class LaserTrainer(PPOTrainer):
         return super()._val_metrics_update(*args, **kwargs)
 
     def _log_rollout_data(self, batch: KVBatchMeta, timing_raw: dict[str, float], rollout_data_dir: str) -> None:
+        if not self.driver.settings.shapes:
+            super()._log_rollout_data(batch, timing_raw, rollout_data_dir)
+            return
         with marked_timer("dump_rollout_generations", timing_raw):
-            longest = self.config.data.max_response_length
-            columns = dump_columns(batch, self.tokenizer, longest, self.driver.records)
-            self._dump_generations(
-                inputs=columns.pop("input"),
-                outputs=columns.pop("output"),
-                gts=columns.pop("gts"),
-                scores=columns.pop("score"),
-                reward_extra_infos_dict=columns,
-                dump_path=rollout_data_dir,
-            )
+            self._dump(batch, rollout_data_dir)
 
-
-def _is_drawn_anew(data: DictConfig) -> bool:
-    """Whether verl takes other rows of the files in every run, a resumed one too."""
-    return (data.get("train_max_samples") or -1) > 0 and bool(data.get("shuffle")) and data.get("seed") is None
-
-
-def _prompts_seen(dataset: Any, data: DictConfig) -> str | None:
-    """One key for the first and last rows of verl's data set; None for one that keeps its rows another way."""
-    frame = getattr(dataset, "dataframe", None)
-    if not isinstance(frame, Dataset) or data.prompt_key not in frame.column_names:
-        return None
-    # the other columns may hold images
-    names = [name for name in ("data_source", data.prompt_key, "reward_model") if name in frame.column_names]
-    every = range(len(frame))
-    rows = frame.select_columns(names)[sorted({*every[:_ROWS_SEEN], *every[-_ROWS_SEEN:]})]
-    prompts = rows[data.prompt_key]
-    nothing = [None] * len(prompts)
-    golds = [(row or {}).get("ground_truth") for row in rows.get("reward_model", nothing)]
-    keys = [prompt_key(*row) for row in zip(rows.get("data_source", nothing), prompts, golds, strict=True)]
-    return prompt_key(None, keys, None)
+    def _dump(self, batch: KVBatchMeta, folder: str) -> None:
+        longest = self.config.data.max_response_length
+        columns = dump_columns(batch, self.tokenizer, longest, self.driver.records)
+        self._dump_generations(
+            inputs=columns.pop("input"),
+            outputs=columns.pop("output"),
+            gts=columns.pop("gts"),
+            scores=columns.pop("score"),
+            reward_extra_infos_dict=columns,
+            dump_path=folder,
+        )
 
 
 class LaserSync(LaserTrainer, PPOTrainerSync):
@@ -185,11 +245,13 @@ def choose_trainer(ours: type[LaserTrainer]) -> Callable[[DictConfig, Callable[.
     """The function that decides between verl's trainer of a mode and ours."""
 
     def choose(config: DictConfig, stock: Callable[..., Any]) -> Any:
-        if not names_our_manager(config):
+        shapes = names_our_manager(config)
+        if (shapes or has_sampler(config)) and read_plugin(config).auto_mode:
+            return ours(config=config)
+        refuse_stock_sampler(config)
+        if not shapes:
             refuse_unread_rule(config, read_plugin(config))
             return stock(config=config)
-        if read_plugin(config).auto_mode:
-            return ours(config=config)
         settings = read_settings(config)
         refuse_group_method(settings)
         method = settings.build_method()

@@ -22,7 +22,7 @@ def test_good_config_says_what_is_active(good: list[str]) -> None:
     assert active["shaped_on"] == "driver"
     assert active["options"]["lower_bound"] == 16
     assert active["options"]["scores"] == {"correct": 1.0, "wrong": -0.5, "malformed": -1.0}
-    assert active["targets"] == "adaptive per difficulty band, 16 to 160 tokens"
+    assert active["targets"] == "adaptive per difficulty band, 16 to 160 tokens, from recent groups"
     # 8 and 3 problems of each of three difficulties.
     assert active["data"]["train"]["rows"] == 24
     assert active["data"]["val"]["rows"] == 9
@@ -49,7 +49,7 @@ def test_config_is_the_one_main_ppo_gets(good: list[str], tmp_path: Path, monkey
 def test_run_prints_text_for_people(good: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert run(good) == 0
     out, err = capsys.readouterr()
-    assert "targets       adaptive per difficulty band, 16 to 160 tokens" in out
+    assert "targets       adaptive per difficulty band, 16 to 160 tokens, from recent groups" in out
     assert err == ""
     assert run([*good, "trainer.use_v1=false"]) == 1
     out, err = capsys.readouterr()

@@ -108,7 +108,7 @@ def test_every_option_of_ours_has_a_type_that_options_can_have() -> None:
     [
         ("laser", {"target_length": 64}, "64 tokens"),
         ("truncation", {"target_length": 64}, "64 tokens"),
-        ("laser_d", {"lower_bound": 16}, "adaptive per difficulty band, 16 to 160 tokens"),
+        ("laser_d", {"lower_bound": 16}, "adaptive per difficulty band, 16 to 160 tokens, from recent groups"),
         ("laser_de", {"target_lengths": {"easy": 16, "medium": 32, "hard": 64}}, "easy 16, medium 32, hard 64 tokens"),
         ("siri", {"longest": 100, "shortest": 50}, "between 50 and 100 tokens, by step"),
         ("thinkprune", {"stages": [100, 50], "starts": [0, 9]}, "100, 50 tokens, by step"),

@@ -13,6 +13,7 @@ from omegaconf import OmegaConf
 
 from laser_verl.core import Rollouts, state
 from laser_verl.core.framework import Context
+from laser_verl.core.prompt_index import key_texts
 from laser_verl.core.state import NAME
 from laser_verl.verl_ext.driver import Driver
 from laser_verl.verl_ext.layout import Layout, place_rewards
@@ -30,6 +31,7 @@ def driver(
     correct_at: float | None = None,
     scorers: dict[str, Any] | None = None,
     method: str = "laser_d",
+    group_size: int = 2,
     **options: Any,
 ) -> Driver:
     settings = Settings(
@@ -37,7 +39,7 @@ def driver(
         method_options={"lower_bound": 8, "interval": 4, **options} if method == "laser_d" else options,
         verification=Verification(correct_at=correct_at, scorers=scorers or {}),
         plugin=Plugin(),
-        context=Context(group_size=2, max_response_length=64),
+        context=Context(group_size=group_size, max_response_length=64),
         trainer_mode="sync",
     )
     return Driver(settings, config)
@@ -84,18 +86,51 @@ def test_a_response_without_tokens_does_not_spill_into_its_neighbour() -> None:
     assert [row.tolist() for row in placed.unbind()] == [[0.0, 1.5], [], [0.0, 0.5]]
 
 
-def test_state_of_another_data_set_is_refused_with_a_remedy(tmp_path: Path) -> None:
-    driver().save(tmp_path, {"train_rows": 48})
-    with pytest.raises(ValueError, match=r"train_rows was 48, is 50.*delete the file"):
-        driver().load(tmp_path, {"train_rows": 50})
+def keys(*numbers: int) -> np.ndarray:
+    return np.array(numbers, dtype=np.uint64)
 
 
-def test_a_state_from_before_prompts_were_compared_still_loads(tmp_path: Path) -> None:
-    driver().save(tmp_path, {"train_rows": 48})
-    driver().load(tmp_path, {"train_rows": 48, "train_prompts": "0f"})
-    driver().save(tmp_path, {"train_rows": 48, "train_prompts": "0f"})
-    with pytest.raises(ValueError, match="train_prompts was '0f', is '1e'"):
-        driver().load(tmp_path, {"train_rows": 48, "train_prompts": "1e"})
+def batch(*numbers: int) -> Rollouts:
+    names = key_texts(keys(*numbers))
+    return Rollouts.build(names, [8] * len(names), [1] * len(names), prompt_key=names)
+
+
+def test_a_changed_data_set_is_said_and_keeps_the_prompts_that_it_shares(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    ours = driver()
+    ours.difficulty.observe(batch(1, 2, 3))
+    ours.save(tmp_path, {"train_rows": 48, "train_prompts": "0f"})
+    restored = driver()
+    with caplog.at_level("INFO", "laser_verl"):
+        restored.load(tmp_path, {"train_rows": 50, "train_prompts": "1e"}, lambda: keys(3, 4, 2, 5))
+    assert "the training data have changed: train_prompts was '0f', is '1e'; train_rows was 48, is 50" in caplog.text
+    assert "2 are in the data and kept, 1 are not and are dropped; 2 prompts of the data are new" in caplog.text
+    assert restored.difficulty.tracker.drawn.tolist() == [1, 0, 1, 0]
+
+
+def test_the_state_of_another_data_set_is_refused_with_a_remedy(tmp_path: Path) -> None:
+    ours = driver()
+    ours.difficulty.observe(batch(1, 2, 3))
+    ours.save(tmp_path, {"train_rows": 48})
+    told = r"laser_state: the state knows 3 prompts and none of them is in the training data.*delete the file"
+    with pytest.raises(ValueError, match=told):
+        driver().load(tmp_path, {"train_rows": 50}, lambda: keys(7, 8))
+
+
+def test_the_same_data_are_not_read_again(tmp_path: Path) -> None:
+    ours = driver()
+    ours.difficulty.observe(batch(1, 2, 3))
+    ours.save(tmp_path, {"train_rows": 48})
+    restored = driver()
+    restored.load(tmp_path, {"train_rows": 48, "train_prompts": "0f"}, lambda: pytest.fail("read"))
+    assert restored.difficulty.tracker.size == 3
+
+
+def test_another_number_of_rollouts_is_refused_with_a_remedy(tmp_path: Path) -> None:
+    driver().save(tmp_path, {})
+    with pytest.raises(ValueError, match=r"rollout_n was 2, is 4.*delete the file"):
+        driver(group_size=4).load(tmp_path, {})
 
 
 def test_state_of_other_bounds_is_refused(tmp_path: Path) -> None:
@@ -137,14 +172,11 @@ def test_a_state_that_cannot_be_saved_names_its_method(tmp_path: Path, state: An
 
 
 def fill_the_disk(monkeypatch: pytest.MonkeyPatch) -> None:
-    def write_half(file: Any, **_: Any) -> None:
-        if hasattr(file, "write"):
-            file.write(HALF)
-        else:
-            Path(file).write_bytes(HALF)
+    def write_half(file: Any, *_: Any, **__: Any) -> None:
+        file.write(HALF)
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(state.np, "savez", write_half)
+    monkeypatch.setattr(state.np, "save", write_half)
 
 
 def test_a_save_that_fails_half_way_leaves_the_old_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

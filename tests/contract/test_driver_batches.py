@@ -12,7 +12,7 @@ from laser_verl.core import Rollouts
 from laser_verl.core.keys import prompt_key
 from laser_verl.scoring import LAYERS, STATUSES
 from laser_verl.verl_ext import driver as module
-from laser_verl.verl_ext import dumps
+from laser_verl.verl_ext import dumps, reading
 from laser_verl.verl_ext.driver import Driver
 from laser_verl.verl_ext.dumps import dump_columns
 from laser_verl.verl_ext.layout import Layout
@@ -23,7 +23,8 @@ class Queue:
     """The TransferQueue's two calls over a dictionary; the real one needs a Ray cluster (integration tests)."""
 
     def __init__(self, keys: list[str], **fields: Any) -> None:
-        self.keys, self.fields = keys, fields
+        prompts = [[{"role": "user", "content": key.rsplit("_", 2)[0]}] for key in keys]
+        self.keys, self.fields = keys, {"raw_prompt": prompts, **fields}
 
     def kv_batch_get(self, keys: list[str], partition_id: str, select_fields: list[str]) -> dict[str, Any]:
         rows = [self.keys.index(key) for key in keys]
@@ -58,11 +59,17 @@ class Words:
         return " ".join(map(str, ids))
 
 
+def use(monkeypatch: pytest.MonkeyPatch, queue: Queue) -> None:
+    """Let the driver read from and write to a queue."""
+    for each in (module, reading):
+        monkeypatch.setattr(each, "tq", queue)
+
+
 @pytest.fixture
 def shaped(monkeypatch: pytest.MonkeyPatch) -> Any:
     def run(ours: Driver, keys: list[str], tags: list[dict[str, Any]], **fields: Any) -> dict[str, list[Any]]:
         queue = Queue(keys, **fields)
-        monkeypatch.setattr(module, "tq", queue)
+        use(monkeypatch, queue)
         monkeypatch.setattr(dumps, "tq", queue)
         monkeypatch.setattr(dumps, "decode_visible", lambda tokenizer, ids: tokenizer.decode(ids))
         batch = KVBatchMeta(partition_id="train", keys=keys, tags=tags)
@@ -140,8 +147,8 @@ def test_data_without_gold_and_source_is_dumped_too(shaped: Any) -> None:
 def rollouts_of(ours: Driver, queue: Queue, tags: list[dict[str, Any]]) -> Rollouts:
     batch = KVBatchMeta(partition_id="train", keys=queue.keys, tags=tags)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, "tq", queue)
-        return ours.rollouts(batch, Layout.of(queue.keys, tags), step=7)
+        use(patch, queue)
+        return ours.reader.rollouts(batch, Layout.of(queue.keys, tags), step=7)
 
 
 def test_rollouts_carry_verdicts_lengths_and_step_without_padding() -> None:
@@ -189,7 +196,7 @@ def metrics_of(ours: Driver, *extra: dict[str, Any]) -> dict[str, float]:
     rows = [[1, 1] for _ in keys]
     queue = Queue(keys, extra_fields=list(extra), rm_scores=nested(*rows), response_mask=nested(*rows))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, "tq", queue)
+        use(patch, queue)
         batch = KVBatchMeta(partition_id="train", keys=keys, tags=[{"response_len": 2} for _ in keys])
         return ours.metrics(ours.shape(batch, step=1))
 
@@ -251,21 +258,21 @@ def test_the_record_holds_all_updates_of_a_step(monkeypatch: pytest.MonkeyPatch)
     ours = driver()
     for step, prompt in ((1, "p"), (1, "q"), (2, "r")):
         keys = [f"{prompt}_0_0", f"{prompt}_1_0"]
-        monkeypatch.setattr(module, "tq", Queue(keys, **two_responses()))
+        use(monkeypatch, Queue(keys, **two_responses()))
         ours.shape(KVBatchMeta(partition_id="train", keys=keys, tags=TAGS), step)
         assert set(ours.records) == ({"p_0_0", "p_1_0", "q_0_0", "q_1_0"} if prompt == "q" else set(keys))
 
 
 def test_columns_and_prompt_keys_reach_the_method(monkeypatch: pytest.MonkeyPatch) -> None:
     queue = Queue(KEYS, **two_responses(extra_info=[{"budget": 24}, {}]))
-    monkeypatch.setattr(module, "tq", queue)
+    use(monkeypatch, queue)
     batch, layout = KVBatchMeta(partition_id="train", keys=KEYS, tags=TAGS), Layout.of(KEYS, TAGS)
-    rollouts = driver(method="lapo").rollouts(batch, layout, step=1)
+    rollouts = driver(method="lapo").reader.rollouts(batch, layout, step=1)
     assert rollouts.numbers("budget", empty=0).tolist() == [24.0, 0.0]
     # of the data source sums, the prompt ? and the gold answer b
     assert rollouts.prompt_key == (prompt_key("sums", [{"role": "user", "content": "?"}], "b"),)
     with pytest.raises(ValueError, match=r"data_source='sums', index=None has extra_info\.budget=None"):
-        driver(method="l1_max").rollouts(batch, layout, step=1)
+        driver(method="l1_max").reader.rollouts(batch, layout, step=1)
 
 
 def test_a_column_with_a_name_of_the_dump_stands_beside_it(shaped: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -279,7 +286,7 @@ def test_a_column_with_a_name_of_the_dump_stands_beside_it(shaped: Any, monkeypa
 
 
 def test_a_state_that_spoils_with_the_first_batch_ends_the_run_there(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "tq", Queue(KEYS, **two_responses()))
+    use(monkeypatch, Queue(KEYS, **two_responses()))
     ours = driver()
     ours.method_state()
     monkeypatch.setattr(ours.method, "state_dict", lambda: {"sums/easy": 1})
@@ -298,7 +305,7 @@ def test_an_error_in_a_methods_metrics_names_it(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_an_error_of_a_method_names_the_prompt_that_breaks_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "tq", Queue(KEYS, **two_responses()))
+    use(monkeypatch, Queue(KEYS, **two_responses()))
     ours = driver()
     monkeypatch.setattr(ours.method, "shape", lambda rollouts: None)
     with pytest.raises(RuntimeError, match=r"method laser_d fails on the group 'sums: \?': shape returned a NoneType"):

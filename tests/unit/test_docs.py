@@ -19,6 +19,7 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 DOCS = REPOSITORY / "docs"
 FIGURE = DOCS / "figures" / "penalty_size.py"
 PAGE = (DOCS / "methods.md").read_text(encoding="utf-8")
+SAMPLER = (DOCS / "sampler.md").read_text(encoding="utf-8")
 README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
 HEADINGS = re.findall(r"^#+ (.+)$", PAGE, re.MULTILINE)
 # as GitHub makes them
@@ -27,11 +28,11 @@ ANCHORS = {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for headin
 
 def test_what_the_methods_say_of_themselves_is_up_to_date() -> None:
     script = runpy.run_path(str(DOCS / "make_methods.py"))
-    assert script["PAGES"] == (DOCS / "methods.md", REPOSITORY / "README.md")
-    for text in (PAGE, README):
+    assert script["PAGES"] == (DOCS / "methods.md", DOCS / "sampler.md", REPOSITORY / "README.md")
+    for text in (PAGE, SAMPLER, README):
         assert script["page"](text) == text, "run: python docs/make_methods.py"
     for name in script["PARTS"]:
-        assert f"<!-- begin {name} -->\n" in PAGE + README
+        assert f"<!-- begin {name} -->\n" in PAGE + SAMPLER + README
 
 
 def test_the_readme_has_every_method_under_what_it_needs_and_every_rule() -> None:

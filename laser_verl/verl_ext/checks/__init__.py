@@ -19,7 +19,7 @@ from laser_verl.verl_ext.checks.report import Mistake, Report
 from laser_verl.verl_ext.checks.scorers import check_sources
 from laser_verl.verl_ext.checks.scoring import is_by_us, needs_think, who_reads_golds
 from laser_verl.verl_ext.columns import data_columns
-from laser_verl.verl_ext.settings import Settings, Verification, names_our_manager
+from laser_verl.verl_ext.settings import Plugin, Settings, Verification, names_our_manager, read_plugin
 
 __all__ = ["Arguments", "Mistake", "Report", "check", "read_arguments"]
 
@@ -86,11 +86,15 @@ def _check_config(config: DictConfig, report: Report) -> None:
         host.check_host(config, report)
     if not is_ours and not report.names("reward.reward_manager.name"):
         name = config.reward.reward_manager.name
-        report.notes.append(f"reward.reward_manager.name={name} is verl's own, so laser_verl shapes nothing")
+        report.notes.append(f"reward.reward_manager.name={name} is none of ours, so laser_verl shapes nothing")
         with report.guard("data.train_files"):
             host.check_stock_sources(config, splits, report)
     from laser_verl.verl_ext.checks.model import check_model, check_other_models
+    from laser_verl.verl_ext.checks.sampler import check_sampler
 
+    with report.guard("laser.sampler"):
+        method = _build_method(settings)
+        check_sampler(config, _plugin(config), method.monitor if method else None, splits, report)
     with report.guard("actor_rollout_ref.model.path"):
         check_model(config, splits, needs_think(config, settings), report)
         check_other_models(config, report)
@@ -115,6 +119,14 @@ def _check_splits(config: DictConfig, settings: Settings | None, report: Report)
             check_rows(config, splits["train"].num_rows, report)
         return splits
     return {}
+
+
+def _plugin(config: DictConfig) -> Plugin:
+    """Our keys; the defaults where one is wrong, which is reported already."""
+    try:
+        return read_plugin(config)
+    except ValueError:
+        return Plugin()
 
 
 def _build_method(settings: Settings | None) -> Method | None:

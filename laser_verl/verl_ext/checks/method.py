@@ -23,9 +23,11 @@ from laser_verl.verl_ext.checks.scoring import is_by_us
 from laser_verl.verl_ext.refusals import (
     refuse_groups_of_one,
     refuse_scores_without_threshold,
+    refuse_stock_sampler,
     refuse_unknown_thinking,
     refuse_unread_rule,
 )
+from laser_verl.verl_ext.sampler_settings import has_sampler
 from laser_verl.verl_ext.settings import (
     GDPO,
     STOCK_MODES,
@@ -74,6 +76,9 @@ def check_method(config: DictConfig, report: Report) -> Settings | None:
     _check_group(settings, method, is_ours, report)
     if is_ours:
         _check_gdpo(config, report)
+    else:
+        with report.refusals():
+            refuse_stock_sampler(config)
     check_filter_groups(config, settings, is_ours, report)
     check_agent_loop(config, settings, report)
     if method is not None:
@@ -121,12 +126,18 @@ def check_legacy_keys(config: DictConfig, report: Report) -> None:
 def _check_without_ours(config: DictConfig, plugin: Plugin, mode: str, report: Report) -> None:
     name = config.reward.reward_manager.name
     report.active |= {"reward_manager": str(name), "method": None, "trainer": mode, "shaped_on": None}
-    if mode in OUR_MODES:
+    if has_sampler(config) and (mode in OUR_MODES or (mode in STOCK_MODES and plugin.auto_mode)):
+        report.active["trainer"] = f"laser_{mode.removeprefix('laser_')}"
+    elif mode in OUR_MODES:
         report.add(
             "trainer.v1.trainer_mode",
-            f"trainer.v1.trainer_mode={mode} needs one of our reward managers, got reward.reward_manager.name={name}; "
-            f"give one of {', '.join(method_names())}",
+            f"trainer.v1.trainer_mode={mode} needs one of our reward managers or a sampler, got "
+            f"reward.reward_manager.name={name}; give one of {', '.join(method_names())}, or e.g. "
+            "'+laser.sampler={policy: band_mix}'",
         )
+    elif mode in STOCK_MODES:
+        with report.refusals():
+            refuse_stock_sampler(config)
     with report.refusals():
         refuse_unread_rule(config, plugin)
     if (rule := advantage_rule(config)) not in (None, GDPO):

@@ -54,7 +54,7 @@ def read_rows(path: Path, prompt_key: str, media: Sequence[str], columns: Sequen
         OSError: If it cannot be read.
     """
     if path.suffix != ".parquet":
-        table = _read_json(path)
+        table = read_json(path)
         return Rows(table.column_names, len(table), table, table.slice(0, FIRST_ROWS))
     parquet = pq.ParquetFile(path, memory_map=True)
     names = list(parquet.schema_arrow.names)
@@ -66,8 +66,8 @@ def read_rows(path: Path, prompt_key: str, media: Sequence[str], columns: Sequen
     return Rows(names, parquet.metadata.num_rows, every, first)
 
 
-def _read_json(path: Path) -> pa.Table:
-    """JSON lines, or one array of rows, which verl's loader takes too."""
+def read_json(path: Path) -> pa.Table:
+    """Read JSON lines, or one array of rows, which verl's loader takes too."""
     with path.open("rb") as file:
         begins = file.read(len(_BYTE_ORDER_MARK) + 1).removeprefix(_BYTE_ORDER_MARK)
     if not begins.startswith(b"["):
