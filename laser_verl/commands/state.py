@@ -9,25 +9,25 @@ import json
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from laser_verl.commands import BadInput, CommandError, WrongUsage, message_of
+from laser_verl.commands.prompt_table import SUFFIXES, write_table
 from laser_verl.core.bands import BANDS, RATE_STEPS, rate_steps
+from laser_verl.core.checkpoints import STEP_FOLDER, step_of
 from laser_verl.core.prompt_index import key_texts
-from laser_verl.core.state import NAME, STEP_FOLDER, StateFile, read_state, replacing, step_of
+from laser_verl.core.state import NAME, StateFile, read_state, replacing
 from laser_verl.core.tracker import DifficultyTracker
 
 if TYPE_CHECKING:
-    import pyarrow as pa
+    pass
 
 LATEST = "latest_checkpointed_iteration.txt"
 
 _BINS = 10
 _BAR_LENGTH = 40
-_ROWS_AT_A_TIME = 2**16
-_SUFFIXES = (".parquet", ".csv", ".jsonl")
 
 
 def show(source: str) -> dict[str, Any]:
@@ -103,8 +103,8 @@ def export(source: str, to: str) -> int:
         CommandError: If the table cannot be written.
     """
     target = Path(to)
-    if target.suffix not in _SUFFIXES:
-        raise WrongUsage(f"--to {to} must end in one of {', '.join(_SUFFIXES)}, e.g. prompts.parquet")
+    if target.suffix not in SUFFIXES:
+        raise WrongUsage(f"--to {to} must end in one of {', '.join(SUFFIXES)}, e.g. prompts.parquet")
     if os.path.lexists(target):
         raise WrongUsage(f"--to {to} exists and is not overwritten; name another file")
     path, saved = _read(source)
@@ -115,7 +115,7 @@ def export(source: str, to: str) -> int:
         )
     try:
         with replacing(target) as file:
-            _write(file, _batches(tracker), target.suffix)
+            write_table(file, tracker, target.suffix)
     except OSError as error:
         raise CommandError(f"--to {to} cannot be written: {error.strerror or error}") from error
     return tracker.size
@@ -259,55 +259,3 @@ def _histogram_lines(prompts: Mapping[str, Any]) -> Iterator[str]:
         # so that one prompt shows among millions
         bar = "#" * -(-count * _BAR_LENGTH // max(most, 1))
         yield f"{name:<12}{count:>{width}} {bar}".rstrip()
-
-
-def _schema() -> pa.Schema:
-    import pyarrow as pa
-
-    counts, streaks = ("drawn", "responses", "solved"), ("solved_streak", "failed_streak")
-    return pa.schema(
-        {
-            "prompt_key": pa.string(),
-            **dict.fromkeys(counts, pa.uint32()),
-            "pass_rate": pa.float64(),
-            "band": pa.string(),
-            "last_step": pa.int32(),
-            "mean_correct_length": pa.float32(),
-            "shortest_correct": pa.int32(),
-            **dict.fromkeys(streaks, pa.uint16()),
-        }
-    )
-
-
-def _batches(tracker: DifficultyTracker) -> Iterator[pa.RecordBatch]:
-    """The table in parts; null is a rate, band or step of a prompt not seen, and a length of one never solved."""
-    import pyarrow as pa
-
-    keys, schema = tracker.keys, _schema()
-    for first in range(0, tracker.size, _ROWS_AT_A_TIME):
-        rows = slice(first, first + _ROWS_AT_A_TIME)
-        is_unseen, is_unsolved = ~tracker.is_seen(rows), tracker.solved[rows] == 0
-        shortest = np.where(is_unsolved, 0, tracker.shortest[rows]).astype(np.int32)
-        own = {
-            "prompt_key": key_texts(keys[rows]),
-            "pass_rate": pa.array(tracker.pass_rate(rows), mask=is_unseen),
-            "band": [BANDS[band] if band >= 0 else None for band in tracker.bands(rows).tolist()],
-            "last_step": pa.array(tracker.last_step[rows], mask=is_unseen),
-            "mean_correct_length": pa.array(tracker.correct_length[rows], mask=is_unsolved),
-            "shortest_correct": pa.array(shortest, mask=is_unsolved),
-        }
-        columns = {name: own[name] if name in own else getattr(tracker, name)[rows] for name in schema.names}
-        yield pa.RecordBatch.from_pydict(columns, schema=schema)
-
-
-def _write(file: BinaryIO, batches: Iterator[pa.RecordBatch], suffix: str) -> None:
-    from pyarrow import csv, parquet
-
-    if suffix == ".jsonl":
-        for batch in batches:
-            file.writelines(json.dumps(row, allow_nan=False).encode() + b"\n" for row in batch.to_pylist())
-        return
-    kind = {".parquet": parquet.ParquetWriter, ".csv": csv.CSVWriter}[suffix]
-    with kind(file, _schema()) as writer:
-        for batch in batches:
-            writer.write_batch(batch)

@@ -16,6 +16,7 @@ from transfer_queue import KVBatchMeta
 import laser_verl
 from laser_verl.core import guarded
 from laser_verl.core import state as state_file
+from laser_verl.core.checkpoints import compare_fingerprints, step_of
 from laser_verl.core.history import with_history
 from laser_verl.core.metrics import scoring_metrics, source_metrics, step_metrics
 from laser_verl.core.prompt_index import Keys
@@ -171,7 +172,7 @@ class Driver:
     def save(self, folder: Path, fingerprint: Mapping[str, Any]) -> None:
         """Write ``laser_state`` into a step's checkpoint folder, before verl's commit file."""
         own = self.difficulty.state_dict() | ({} if self.monitor is None else {"monitor": dict(self.monitor.tokens)})
-        seen = {"step": state_file.step_of(folder), "fingerprint": self._fingerprint(fingerprint)}
+        seen = {"step": step_of(folder), "fingerprint": self._fingerprint(fingerprint)}
         state = {**seen, "method": self.method_state(), **own}
         state_file.save_state(folder / state_file.NAME, state)
 
@@ -191,7 +192,7 @@ class Driver:
             logger.warning("laser_verl: %s is not there (a run without laser_verl?); the targets start afresh", path)
             return
         state = state_file.load_state(path)
-        changed = state_file.compare_fingerprints(state.get("fingerprint", {}), self._fingerprint(fingerprint), path)
+        changed = compare_fingerprints(state.get("fingerprint", {}), self._fingerprint(fingerprint), path)
         if changed:
             logger.info("laser_verl: the training data have changed: %s", "; ".join(changed))
         try:

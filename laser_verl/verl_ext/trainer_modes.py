@@ -24,8 +24,8 @@ from verl.trainer.ppo.v1.trainer_separate_async import PPOTrainerSeparateAsync
 from verl.trainer.ppo.v1.trainer_sync import PPOTrainerSync
 from verl.utils.debug import marked_timer
 
+from laser_verl.core.checkpoints import remove_orphans
 from laser_verl.core.registry import method_names
-from laser_verl.core.state import remove_orphans
 from laser_verl.verl_ext import advantages, seeded_rollout
 from laser_verl.verl_ext.agent_loops import choose_agent_loop
 from laser_verl.verl_ext.budget_dataset import use_budget_prompts

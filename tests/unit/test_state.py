@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 
 from laser_verl import __version__
-from laser_verl.core.state import compare_fingerprints, load_state, pack, read_state, remove_orphans, save_state
+from laser_verl.core.checkpoints import compare_fingerprints, remove_orphans
+from laser_verl.core.state import load_state, pack, read_state, save_state
 
 
 def test_a_state_comes_back_as_it_was(tmp_path: Path) -> None:
