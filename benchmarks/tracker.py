@@ -36,6 +36,8 @@ from shaping import GROUP_SIZE
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "docs" / "figures"))
 
+from tracker_scale import BYTES, DRAW, FILE, LEARN, OBSERVE, PEAK, Measured, draw, table_of, written
+
 from laser_verl.core.policies.base import Pool, build_policy, policy_names
 from laser_verl.core.prompt_index import PromptIndex, key_texts
 from laser_verl.core.rollouts import Rollouts
@@ -47,16 +49,9 @@ from laser_verl.verl_ext.sampler_settings import SamplerSettings, TrackerSetting
 
 SIZES = (10**4, 10**5, 10**6, 10**7)
 BATCH, STEPS, REPEATS, SEED = 1024, 21, 3, 1
-SAVED, BESIDE_PLAIN, PLAIN_SIZE = "adarft, labels", "band_mix", 10**5
+SAVED, BESIDE_PLAIN, PLAIN_SIZE = "adarft (labels)", "band_mix", 10**5
 LEVELS = {"easy": 0.25, "medium": 0.5, "hard": 0.25}
 STAGES = {"first": {"high": 0.6, "steps": 8}, "second": {"low": 0.4}}
-
-DRAW, OBSERVE, LEARN = "draw, ms: median / longest", "tracker, ms", "policy.observe, ms"
-FILE, PEAK, BYTES = f"{NAME}, s", f"{NAME}, bytes a prompt", "bytes a prompt + column of data"
-TARGETS = {DRAW: 20.0, OBSERVE: 5.0, "save": 10.0, "load": 5.0, BYTES: 64.0}
-
-Measured = dict[str, dict[str, tuple[float, ...]]]
-"""Numbers by heading and row; of bytes a policy's own, and those of its column."""
 
 _T = TypeVar("_T")
 
@@ -79,12 +74,17 @@ CASES = {
     "skip_solved": Case("64 N log N", "skip_solved"),
     "mopps": Case("16 N log N", "mopps"),
     "sec": Case("N log N + K", "sec"),
-    "adarft, labels": Case("N log N + log P", "adarft", {"column": "difficulty", "high": 1.0, "eta": 0.5}),
-    "adarft, tracked": Case("N + P / 135", "adarft"),
+    "adarft (labels)": Case("N log N + log P", "adarft", {"column": "difficulty", "high": 1.0, "eta": 0.5}),
+    "adarft (tracked)": Case("N + P / 135", "adarft"),
     **{name: Case("N + P / 135", name) for name in ("band_mix", "dots", "max_entropy", "prioritised")},
 }
-# By row; of draws, beside what the case says, all but `sequential` take P for the first one of a round.
-GROWS = {name: case.grows for name, case in CASES.items()} | {"observe": "N log P", "save": "P", "load": "P log P"}
+# Of draws: beside what the case says, the first one of a round takes P, but under `sequential`.
+GROWS = {
+    DRAW: {name: case.grows for name, case in CASES.items()},
+    OBSERVE: {"observe": "N log P"},
+    LEARN: dict.fromkeys(CASES, "N"),
+    FILE: {"save": "P", "load": "P log P"},
+}
 
 
 class Data:
@@ -94,12 +94,12 @@ class Data:
 
     def __init__(self, size: int) -> None:
         self.size = size
-        self._draw = draw = np.random.default_rng(SEED)
-        self._keys = draw.integers(0, 2**64, size, dtype=np.uint64)
-        self._rate = draw.random(size, dtype=np.float32)
-        self._columns: dict[str, np.ndarray] = {"difficulty": draw.random(size)}
+        self._rng = rng = np.random.default_rng(SEED)
+        self._keys = rng.integers(0, 2**64, size, dtype=np.uint64)
+        self._rate = rng.random(size, dtype=np.float32)
+        self._columns: dict[str, np.ndarray] = {"difficulty": rng.random(size)}
         for name, texts in (("level", list(LEVELS)), ("data_source", [f"source {number}" for number in range(8)])):
-            self._columns[name] = np.array(texts, dtype=object)[draw.integers(len(texts), size=size)]
+            self._columns[name] = np.array(texts, dtype=object)[rng.integers(len(texts), size=size)]
 
     def keys(self) -> np.ndarray:
         """The key of every row."""
@@ -111,7 +111,7 @@ class Data:
 
     def seen_once(self) -> dict[str, Any]:
         """The state of a tracker after one group of each prompt."""
-        solved = self._draw.binomial(GROUP_SIZE, self._rate)
+        solved = self._rng.binomial(GROUP_SIZE, self._rate)
         fields = {
             **{"drawn": 1, "responses": GROUP_SIZE, "solved": solved},
             **{"weight": GROUP_SIZE, "weighted_solved": solved, "last_step": 0},
@@ -125,7 +125,7 @@ class Data:
     def answers(self, places: np.ndarray, step: int) -> Rollouts:
         """A group of answers to each of some prompts."""
         rows = np.repeat(places, GROUP_SIZE)
-        lengths, correct = self._draw.integers(100, 8192, len(rows)), self._draw.random(len(rows)) < self._rate[rows]
+        lengths, correct = self._rng.integers(100, 8192, len(rows)), self._rng.random(len(rows)) < self._rate[rows]
         return Rollouts.build(rows, lengths, correct, step=step, prompt_key=key_texts(self._keys[rows]))
 
 
@@ -259,7 +259,7 @@ def measure(size: int) -> Measured:
     data = Data(size)
     known = data.seen_once()
     tracker, parts = tracker_of(data, known)
-    measured: Measured = {OBSERVE: {}, DRAW: {}, LEARN: {}, BYTES: parts}
+    measured = {OBSERVE: {}, DRAW: {}, LEARN: {}, BYTES: parts}
     observing: list[float] = []
     for name, case in CASES.items():
         own = copy.deepcopy(tracker)
@@ -270,39 +270,6 @@ def measure(size: int) -> Measured:
         parts[name] = bytes_of_policy(case, own, data)
     measured[OBSERVE]["observe"] = (median(observing),)
     return measured | measure_file(CASES[SAVED], data, known)
-
-
-def row_of(heading: str, name: str, found: Mapping[int, Measured]) -> list[str]:
-    """A row of the table: its numbers, the target, whether they are within it at the largest size, how they grow."""
-    cells = [written(measured[heading][name], heading) for measured in found.values()]
-    last, target = found[max(found)], TARGETS.get(heading, TARGETS.get(name))
-    values, grows = last[heading][name], "" if heading in (LEARN, BYTES) else GROWS.get(name, "")
-    if target is None or (heading == BYTES and name not in CASES):
-        return [name, *cells, "", "", grows]
-    if heading == BYTES:
-        values = (sum(sum(last[BYTES][part]) for part in ("tracker", "index", name)),)
-    met = " / ".join("yes" if round(value, 2) <= target else "no" for value in values)
-    return [name, *cells, f"{target:.0f}", met + (f", {values[0]:.1f} in all" if heading == BYTES else ""), grows]
-
-
-def written(values: tuple[float, ...], heading: str = "") -> str:
-    """The numbers of a row at one size."""
-    texts = [f"{value:.{2 - (value >= 10) - (value >= 100)}f}" for value in values]
-    return " + ".join(texts[: 1 + (values[1] > 0)]) if heading == BYTES else " / ".join(texts)
-
-
-def table_of(found: Mapping[int, Measured]) -> Table:
-    """All numbers."""
-    table = Table("", *(f"{size:,}" for size in found), "target", f"met at {max(found):,}", "grows as")
-    for column in table.columns[1:-2]:
-        column.justify = "right"
-    for heading, rows in found[max(found)].items():
-        table.add_row(f"[bold]{heading}")
-        for name in rows:
-            label, *cells = row_of(heading, name, found)
-            table.add_row(f"  {label}", *cells)
-        table.add_section()
-    return table
 
 
 def beside_plain() -> Table:
@@ -357,14 +324,11 @@ def main() -> None:
     before = os.getloadavg()[0]
     found = {size: measure(size) for size in arguments.sizes}
     console = Console(width=150)
-    for table in (table_of(found), beside_plain()):
+    for table in (table_of(found, GROWS), beside_plain()):
         console.print(table)
     print(f"load of the {os.cpu_count()} cores: {before:.1f} before, {os.getloadavg()[0]:.1f} after")
     if arguments.picture is not None:
-        of_heading = [
-            {size: measured[heading] for size, measured in found.items()} for heading in (DRAW, OBSERVE, BYTES)
-        ]
-        draw(*of_heading, arguments.picture)
+        draw(found, arguments.picture)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,7 @@
-"""Table and picture of `benchmarks/tracker.py`: by `python benchmarks/tracker.py --picture docs/figures/tracker_scale.svg`."""
+"""Table and picture of what `benchmarks/tracker.py` measures.
+
+By `python benchmarks/tracker.py --picture docs/figures/tracker_scale.svg`.
+"""
 
 from __future__ import annotations
 
@@ -34,8 +37,8 @@ _STYLES = {
     for name, dashes in zip(names, ("-", "--", "-.", ":", (0, (3, 1, 1, 1, 1, 1))), strict=False)
 }
 _GREY = "#666666"
-_LONGEST, _TRACKER = "longest draw: a new round", "no sampler"
-_GAP = 0.045
+_LONGEST, _TRACKER = "longest draw, the first of a round", "tracker alone"
+_LINE = 0.045  # of text, as a share of a panel's height
 
 
 def bytes_in_all(measured: Measured, name: str) -> float:
@@ -80,28 +83,44 @@ def table_of(found: Mapping[int, Measured], grows: Mapping[str, Mapping[str, str
 
 
 def _labels(ends: Mapping[str, float], near: float) -> list[tuple[str, float, str]]:
-    """Text, height and colour of the labels; lines of one colour get one if they end near each other."""
+    """Text, height and colour of the labels, rising; lines of one colour get one if they end near each other."""
     groups: dict[str, list[dict[str, float]]] = {}
-    for name, value in sorted(ends.items(), key=lambda end: (end[1], end[0])):
-        of_colour = groups.setdefault(str(_style(name)["color"]), [{}])
+    for name, value in sorted(ends.items(), key=lambda end: end[1]):
+        of_colour = groups.setdefault(_style(name)["color"], [{}])
         if of_colour[-1] and value > near * min(of_colour[-1].values()):
             of_colour.append({})
         of_colour[-1][name] = value
+    labels = []
+    for colour, of_colour in groups.items():
+        for group in of_colour:
+            names = ", ".join(name.replace(" (", "\N{NO-BREAK SPACE}(") for name in ends if name in group)
+            labels.append((textwrap.fill(names, 22), float(np.exp(np.mean(np.log(list(group.values()))))), colour))
+    return sorted(labels, key=lambda label: label[1])
+
+
+def _apart(centres: list[float], heights: list[float]) -> list[float]:
+    """Move labels as little as need be so that none covers another; those that would stay together, centred."""
+    stacks: list[tuple[list[float], list[float]]] = []  # where each label would have the stack begin, and heights
+    for centre, height in zip(centres, heights, strict=True):
+        begins, parts = [centre - height / 2], [height]
+        while stacks and np.mean(stacks[-1][0]) + sum(stacks[-1][1]) > np.mean(begins):
+            below, under = stacks.pop()
+            begins, parts = below + [begin - sum(under) for begin in begins], under + parts
+        stacks.append((begins, parts))
     return [
-        (textwrap.fill(", ".join(group), 22), float(np.exp(np.mean(np.log(list(group.values()))))), colour)
-        for colour, of_colour in groups.items()
-        for group in of_colour
+        float(np.mean(begins)) + sum(parts[:number]) + parts[number] / 2
+        for begins, parts in stacks
+        for number in range(len(parts))
     ]
 
 
 def _name_lines(panel: Any, ends: Mapping[str, float], near: float) -> None:
-    """Name lines beside their ends, as low as they end or above the label below."""
+    """Name lines beside their ends."""
     low, high = np.log(panel.get_ylim())
-    top = 0.0
-    for text, value, colour in sorted(_labels(ends, near), key=lambda label: label[1]):
-        half = _GAP * (1 + text.count("\n")) / 2
-        at = max((np.log(value) - low) / (high - low), top + half)
-        top = at + half
+    labels = _labels(ends, near)
+    centres = [float((np.log(value) - low) / (high - low)) for _, value, _ in labels]
+    heights = [_LINE * (1 + text.count("\n")) for text, _, _ in labels]
+    for (text, value, colour), at in zip(labels, _apart(centres, heights), strict=True):
         panel.annotate(
             text,
             xy=(1.0, value),
@@ -155,4 +174,6 @@ def draw(found: Mapping[int, Measured], path: Path) -> None:
         right.set_yticks([48, 56, 64, 72, 80], labels=["48", "56", "64", "72", "80"])
         _name_lines(left, {name: values[-1] for name, values in times.items()}, 1.15)
         _name_lines(right, {name: values[-1] for name, values in held.items()}, 1.01)
+        left.text(sizes[0], 1.15 * TARGETS[DRAW], " target of a draw", fontsize=8, color=_GREY)
+        right.text(sizes[-1], 0.983 * TARGETS[BYTES], "target", fontsize=8, color=_GREY, ha="right", va="center")
         figure.savefig(path, format="svg", metadata={"Date": None, "Creator": None})

@@ -18,7 +18,7 @@ from typer.testing import CliRunner
 
 from laser_verl import __version__
 from laser_verl.cli import app
-from laser_verl.commands import state as command
+from laser_verl.commands import prompt_table
 from laser_verl.core import state as state_file
 from laser_verl.core.prompt_index import key_numbers
 from laser_verl.core.rollouts import Rollouts
@@ -246,7 +246,7 @@ def read_table(path: Path) -> tuple[list[str], list[list[Any]]]:
 def test_the_table_of_prompts(
     run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str, rows_at_a_time: int
 ) -> None:
-    monkeypatch.setattr(command, "_ROWS_AT_A_TIME", rows_at_a_time)
+    monkeypatch.setattr(prompt_table, "_ROWS_AT_A_TIME", rows_at_a_time)
     table = tmp_path / f"prompts{suffix}"
     result = invoke("export", run, "--to", table)
     assert (result.exit_code, result.stdout) == (0, "")
