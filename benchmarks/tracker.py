@@ -3,9 +3,9 @@
 Every prompt was seen once, 8 responses each with random outcomes. Then each policy draws 1,024 prompts a step, 21
 times, through the sampler with its exploring share; the batch of the step before is under way meanwhile, and observed
 afterwards in groups of 8. Processor time on one core; medians, and of draws the longest too: the first of a round, for
-which all prompts are permuted. `laser_state` is saved to and loaded from a temporary folder three times, with a
-policy that takes long to start, by the clock. Bytes are what tracemalloc counts, arrays of numpy included; those of
-a column stay, since the pool keeps it.
+which all prompts are permuted. `laser_state` is saved to and loaded from a temporary folder three times, with a policy
+that takes long to start. Bytes are what tracemalloc counts, arrays of numpy included; the pool keeps the column that a
+policy reads.
 
 Then, on 10^5 prompts, `band_mix` beside a pool in plain Python in the manner of prime-rl's difficulty pools. `--sizes`
 takes other pools, `--picture` draws the numbers. Takes about four minutes.
@@ -168,11 +168,11 @@ class PlainPool:
         return drawn + (random.sample(list(self.records.keys() - set(drawn)), missing) if missing else [])
 
 
-def timed(times: list[float], task: Callable[[], _T], clock: Callable[[], float] = time.process_time) -> _T:
-    """Run a task, and note its milliseconds."""
-    begun = clock()
+def timed(times: list[float], task: Callable[[], _T]) -> _T:
+    """Run a task, and note its milliseconds of processor time."""
+    begun = time.process_time()
     made = task()
-    times.append(1e3 * (clock() - begun))
+    times.append(1e3 * (time.process_time() - begun))
     return made
 
 
@@ -233,15 +233,16 @@ def measure_file(case: Case, data: Data, known: Mapping[str, Any]) -> Measured:
     sampler, _ = difficulty.start(data, np.zeros(0, dtype=np.uint64), BATCH, SEED, lambda _: None)
     difficulty.tracker.load_state_dict(known)
     sampler.restart()
-    times: dict[str, list[float]] = {"save": [], "load": []}
+    times: dict[str, list[tuple[float, float]]] = {"save": [], "load": []}
     peaks: dict[str, tuple[float, ...]] = {}
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / NAME
         save = lambda: save_state(path, {"method": {"name": "laser_d"}, **difficulty.state_dict()})  # noqa: E731
         load = lambda: difficulty.load_state_dict(load_state(path), None)  # noqa: E731
-        for _ in range(REPEATS):
-            timed(times["save"], save, time.perf_counter)
-            timed(times["load"], load, time.perf_counter)
+        for name, task in REPEATS * [("save", save), ("load", load)]:
+            begun, spent = time.perf_counter(), time.process_time()
+            task()
+            times[name].append((time.perf_counter() - begun, time.process_time() - spent))
         assert difficulty.tracker.num_seen == data.size
         tracemalloc.start()
         load()  # from here on all that is held is counted
@@ -251,7 +252,7 @@ def measure_file(case: Case, data: Data, known: Mapping[str, Any]) -> Measured:
             task()
             peaks[name] = ((tracemalloc.get_traced_memory()[1] - held) / data.size,)
         tracemalloc.stop()
-    return {FILE: {name: (median(values) / 1e3,) for name, values in times.items()}, PEAK: peaks}
+    return {FILE: {name: tuple(map(median, zip(*both, strict=True))) for name, both in times.items()}, PEAK: peaks}
 
 
 def measure(size: int) -> Measured:

@@ -14,7 +14,11 @@ import numpy as np
 from rich.table import Table
 
 DRAW, OBSERVE, LEARN = "draw, ms: median / longest", "tracker, ms", "policy.observe, ms"
-FILE, PEAK, BYTES = "laser_state, s", "laser_state, bytes a prompt", "bytes a prompt + column of data"
+FILE, PEAK, BYTES = (
+    "laser_state, s: clock / processor",
+    "laser_state, bytes a prompt",
+    "bytes a prompt + column of data",
+)
 TARGETS = {DRAW: 20.0, OBSERVE: 5.0, "save": 10.0, "load": 5.0, BYTES: 64.0}
 SHARED = ("tracker", "index")
 """Rows of `BYTES` that are of no policy."""

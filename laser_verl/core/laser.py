@@ -108,6 +108,7 @@ class LaserD(MethodBase):
         source: Where the lengths come from: "recent", a window of training groups, which costs no rollouts, or
             "monitor", passes over a monitor set (paper).
         window: Groups to look back on, with source "recent".
+        max_age: Steps to look back on, with source "recent"; None for as many as the window holds.
         update_every: Steps between two choices of targets, and so between two passes over a monitor set.
         monitor: With source "monitor", its prompts: `size` of them, from the training data or a `file` of their own;
             `exclude` leaves those of the training data out of the training.
@@ -125,6 +126,7 @@ class LaserD(MethodBase):
     rounding: Rounding = "ceil"
     source: str = "recent"
     window: int = 500
+    max_age: int | None = None
     update_every: int = 20
     monitor: MonitorOption = PAPER_SET
     preset: Literal["released_code"] | None = None
@@ -158,6 +160,7 @@ class LaserD(MethodBase):
             interval=self.interval,
             rounding=self.rounding,
             window=self.window,
+            max_age=self.max_age,
             update_every=self.update_every,
             group_size=self.context.group_size,
         )

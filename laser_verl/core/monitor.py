@@ -26,12 +26,22 @@ _M = TypeVar("_M", bound="MonitorSet")
 # By where target lengths come from: options that do nothing then, what makes them so, and the way to put them to use.
 _WITHOUT_EFFECT = {
     FIXED: (
-        ("lower_bound", "upper_bound", "interval", "rounding", "source", "window", "update_every", "monitor"),
+        (
+            "lower_bound",
+            "upper_bound",
+            "interval",
+            "rounding",
+            "source",
+            "window",
+            "max_age",
+            "update_every",
+            "monitor",
+        ),
         "fixed target_lengths",
         "leave out target_lengths to let them follow the training",
     ),
     RECENT: (("monitor",), "source='recent'", "set source=monitor to choose the targets from a monitor set"),
-    MONITOR: (("window",), "source='monitor'", "set source=recent to choose the targets from recent groups"),
+    MONITOR: (("window", "max_age"), "source='monitor'", "set source=recent to choose the targets from recent groups"),
 }
 
 

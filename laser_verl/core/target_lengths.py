@@ -23,6 +23,7 @@ __all__ = ["Summary", "TargetLengths", "choose_target", "coverage", "summarise",
 STATE_VERSION = 1
 _CONFIG = ("lower_bound", "upper_bound", "interval", "rounding", "window", "group_size")
 _NO_WINDOW = {
+    "batch_steps": np.zeros(0, dtype=np.int64),
     "batch_rows": np.zeros(0, dtype=np.int64),
     "batch_prompts": np.zeros((0, len(BANDS)), dtype=np.int64),
     "band": np.zeros(0, dtype=np.int8),
@@ -63,6 +64,7 @@ def fixed_targets(target_lengths: Mapping[str, int], longest: int | None) -> Int
 class _Batch:
     """What the window keeps of one observed batch: prompts per band [3], and band and length per response."""
 
+    step: int
     prompts: Ints
     band: NDArray[np.int8]
     length: Ints
@@ -90,6 +92,7 @@ class TargetLengths:
         interval: int,
         rounding: Rounding = "ceil",
         window: int = 500,
+        max_age: int | None = None,
         update_every: int = 20,
         group_size: int | None = None,
     ) -> None:
@@ -101,6 +104,7 @@ class TargetLengths:
             interval: Step between candidates, tokens, 1 or more.
             rounding: "ceil" (paper) or "floor" (released code) for C_d.
             window: Groups to look back on, 1 or more.
+            max_age: Steps to look back on, 1 or more, the present one among them; None for as many as the window holds.
             update_every: Steps between two choices, 1 or more.
             group_size: Rollouts per prompt, K; None takes the largest group of the first batch.
 
@@ -112,6 +116,7 @@ class TargetLengths:
         self._interval = int(interval)
         self._rounding: Rounding = rounding
         self._window = positive_int("window", window, "number of groups", 500)
+        self._max_age = None if max_age is None else positive_int("max_age", max_age, "number of steps", 20)
         self._update_every = positive_int("update_every", update_every, "number of steps", 20)
         self._group_size = group_size
         self._targets = np.full(len(BANDS), self.grid[-1], dtype=np.int64)
@@ -161,7 +166,9 @@ class TargetLengths:
             self._group_size = int(rollouts.group_size.max())
         band = band_of(rollouts.group_solved, rollouts.group_size)
         prompts = np.bincount(band, minlength=len(BANDS)).astype(np.int64)
-        self._batches.append(_Batch(prompts, band[rollouts.group], rollouts.length))
+        self._batches.append(_Batch(rollouts.step, prompts, band[rollouts.group], rollouts.length))
+        if self._max_age is not None:
+            self._batches = [batch for batch in self._batches if rollouts.step - batch.step < self._max_age]
         spare = sum(int(batch.prompts.sum()) for batch in self._batches) - self._window
         while (oldest := int(self._batches[0].prompts.sum())) <= spare:
             spare -= oldest
@@ -200,7 +207,7 @@ class TargetLengths:
     def state_dict(self) -> dict[str, Any]:
         """Return all that a later `load_state_dict` needs: a flat dict of ints, texts and arrays.
 
-        `update_every` is not part of it: it may change from run to run.
+        `update_every` and `max_age` are not part of it: they may change from run to run.
 
         Returns:
             The state; `group_size` 0 means not known yet.
@@ -212,6 +219,7 @@ class TargetLengths:
             "last_step": self._last_step,
             "targets": self._targets.copy(),
             "decided": self._decided.copy(),
+            "batch_steps": np.array([batch.step for batch in self._batches], dtype=np.int64),
             "batch_rows": np.array([len(batch.length) for batch in self._batches], dtype=np.int64),
             "batch_prompts": np.array([b.prompts for b in self._batches], dtype=np.int64).reshape(-1, len(BANDS)),
             "band": np.concatenate([_NO_WINDOW["band"], *(batch.band for batch in self._batches)]),
@@ -234,11 +242,11 @@ class TargetLengths:
         _check_state(state, self._config())
         _check_arrays(state, self.grid)
         ends = np.cumsum(state["batch_rows"], dtype=np.int64).tolist()
-        prompts = np.array(state["batch_prompts"], dtype=np.int64)
+        steps, prompts = np.asarray(state["batch_steps"]).tolist(), np.array(state["batch_prompts"], dtype=np.int64)
         band, length = np.array(state["band"], dtype=np.int8), np.array(state["length"], dtype=np.int64)
         self._batches = [
-            _Batch(counts, band[start:end], length[start:end])
-            for counts, (start, end) in zip(prompts, pairwise([0, *ends]), strict=True)
+            _Batch(step, counts, band[start:end], length[start:end])
+            for step, counts, (start, end) in zip(steps, prompts, pairwise([0, *ends]), strict=True)
         ]
         self._targets = np.array(state["targets"], dtype=np.int64)
         self._decided = np.array(state["decided"], dtype=np.bool_)
@@ -269,7 +277,7 @@ def _check_arrays(state: Mapping[str, Any], grid: Ints) -> None:
     num_batches, num_rows = arrays["batch_rows"].size, int(arrays["batch_rows"].sum())
     shapes: dict[str, tuple[int, ...]] = {"last_update": (), "last_step": (), "targets": (len(BANDS),)}
     shapes |= {"decided": (len(BANDS),), "batch_rows": (num_batches,), "batch_prompts": (num_batches, len(BANDS))}
-    shapes |= {"band": (num_rows,), "length": (num_rows,)}
+    shapes |= {"batch_steps": (num_batches,), "band": (num_rows,), "length": (num_rows,)}
     rules = {key: array.dtype.kind in "iub" and array.shape == shapes[key] for key, array in arrays.items()}
     rules["targets"] = rules["targets"] and bool(np.isin(arrays["targets"], grid).all())
     rules["band"] = rules["band"] and bool(np.isin(arrays["band"], range(len(BANDS))).all())

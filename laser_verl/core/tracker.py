@@ -107,6 +107,7 @@ class DifficultyTracker:
         self._arrays = {name: np.zeros(0, dtype=dtype) for name, (dtype, _) in _FIELDS.items()}
         self._band_counts: Ints = np.zeros(len(BANDS), dtype=np.int64)
         self._rates = 0.0
+        self._draws, self._squares = 0, 0
 
     def __getattr__(self, name: str) -> NDArray[Any]:
         """Return a field of all prompts, [P], as a view that cannot be written to."""
@@ -207,17 +208,25 @@ class DifficultyTracker:
         arrays["shortest"][places] = least
 
     def _count(self, places: Ints, sign: int) -> None:
-        """Keep the number of prompts per band, and the sum of pass rates, as if these prompts came or went."""
+        """Keep the numbers that `metrics` are made of, as if these prompts came or went."""
         seen = places[self.is_seen(places)]
+        drawn = self.drawn[seen].astype(np.int64)
+        self._draws += sign * int(drawn.sum())
+        self._squares += sign * int((drawn**2).sum())
         self._band_counts += sign * np.bincount(self.bands(seen), minlength=len(BANDS))
         self._rates += sign * float(self.pass_rate(seen).sum())
 
     def metrics(self) -> dict[str, float]:
-        """Name the prompts seen, and of these the mean pass rate and the share of each band."""
+        """Name the prompts seen, and of these the mean pass rate and the share of each band.
+
+        `laser/tracker/effective_prompts` is (sum of draws)^2 / (sum of squared draws): of prompts drawn 3, 1 and 0
+        times 16 / 10 = 1.6, and their number where all were drawn alike.
+        """
         seen = self.num_seen
         shares = zip(BANDS, (self._band_counts / max(seen, 1)).tolist(), strict=True)
         of_seen = {
             "laser/tracker/pass_rate": min(max(self._rates / max(seen, 1), 0.0), 1.0),
+            "laser/tracker/effective_prompts": self._draws**2 / max(self._squares, 1),
             **{f"laser/tracker/band_frac/{band}": share for band, share in shares},
         }
         return {"laser/tracker/seen_prompts": float(seen), **(of_seen if seen else {})}
@@ -296,5 +305,6 @@ class DifficultyTracker:
 
     def _recount(self) -> None:
         self._band_counts, self._rates = np.zeros(len(BANDS), dtype=np.int64), 0.0
+        self._draws, self._squares = 0, 0
         for first in range(0, self.size, 2**20):
             self._count(np.arange(first, min(first + 2**20, self.size)), 1)

@@ -104,6 +104,7 @@ def test_repeated_rows_are_noted_and_repeated_names_refused(good: list[str], tmp
     assert report.mistakes == []
     assert report.active["sampler"]["prompts"] == 24
     assert has_note(report, "2 rows of data.train_files repeat data source, messages and gold answer of another row")
+    assert has_note(check(arguments[:-1]), "2 rows of data.train_files repeat", "the tracker takes them for one prompt")
     told = message(check([*arguments, "+laser.tracker.key=extra_info.index"]), "laser.tracker.key")
     assert "laser.tracker.key=extra_info.index is the same in rows 3 and 24 (from 0)" in told
     told = message(check([*arguments, "+laser.tracker.key=extra_info.name"]), "laser.tracker.key")

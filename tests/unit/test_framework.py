@@ -83,6 +83,7 @@ def test_the_option_list_is_frozen() -> None:
         "rounding": "ceil",
         "source": "recent",
         "window": 500,
+        "max_age": None,
         "update_every": 20,
         "monitor": {"size": 500, "file": None, "exclude": False},
         "preset": None,

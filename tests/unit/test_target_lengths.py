@@ -354,3 +354,25 @@ def test_summary_of_one_easy_prompt() -> None:
 def test_summary_of_nothing_gives_the_upper_bound() -> None:
     found = summarise(Rollouts.build([], [], []), 4, 8, 4)
     assert found["target_length"] == {"easy": 8, "medium": 8, "hard": 8}
+
+
+def test_groups_older_than_max_age_no_longer_count() -> None:
+    targets = TargetLengths(10, 40, 10, window=100, max_age=2, update_every=1, group_size=1)
+    for step, length in ((1, 40), (2, 20), (3, 10)):
+        targets.observe(Rollouts.build(["p"], [length], [1], step=step))
+        # step 1: 40 alone; step 2: 20 and 40, one solved prompt of each length, half of them within 20
+        # step 3: the group of step 1 is two steps old and gone
+        assert targets.num_prompts["easy"] == min(step, 2)
+    assert targets.targets["easy"] == 20
+    state = targets.state_dict()
+    assert state["batch_steps"].tolist() == [2, 3]
+    restored = TargetLengths(10, 40, 10, window=100, max_age=1, update_every=1, group_size=1)
+    restored.load_state_dict(state)
+    restored.observe(Rollouts.build(["p"], [30], [1], step=4))
+    assert restored.num_prompts["easy"] == 1
+    assert restored.targets["easy"] == 30
+
+
+def test_a_max_age_that_is_none_is_refused() -> None:
+    with pytest.raises(ValueError, match="max_age=0"):
+        TargetLengths(10, 40, 10, max_age=0)

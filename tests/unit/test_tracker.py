@@ -115,6 +115,7 @@ def test_metrics_are_of_the_prompts_seen() -> None:
     found = tracker.metrics()
     assert found["laser/tracker/pass_rate"] == pytest.approx((1 + 2 / 3 + 1 / 2 + 0) / 4)
     assert found["laser/tracker/band_frac/easy"] == 0.5
+    assert found["laser/tracker/effective_prompts"] == pytest.approx(25 / 7)  # drawn 1, 2, 1 and 1 times
     assert found["laser/tracker/band_frac/medium"] == found["laser/tracker/band_frac/hard"] == 0.25
 
 

@@ -25,6 +25,9 @@ from laser_verl.verl_ext.sampler import verl_order
 from laser_verl.verl_ext.sampler_settings import sampler_in_force
 from laser_verl.verl_ext.settings import Plugin
 
+# reading the prompts of more takes longer than a check should
+_MOST_ROWS = 10**6
+
 _FILES, _MONITOR = "data.train_files", "reward.reward_kwargs.monitor"
 
 
@@ -55,7 +58,8 @@ def check_sampler(
         refuse_workers(config, sampler)
     if sampler is not None:
         report.active["sampler"] = {"policy": sampler.policy, "epsilon": sampler.epsilon_in_force(), **sampler.options}
-    if sampler is None and monitoring is None and plugin.tracker.key is None:
+    is_tracked = str(report.active.get("trainer")).startswith("laser_")
+    if not is_tracked and monitoring is None and plugin.tracker.key is None:
         return
     if "train" not in splits or report.names("data.train_batch_size"):
         report.notes.append(f"{_FILES} could not be read here, so that sampler and monitor set were not tried on them")
@@ -67,6 +71,7 @@ def check_sampler(
         monitor = _check_monitor(monitoring, rows, config, plugin, report)
         excluded = excluded if monitor is None else monitor.excluded()
     if sampler is None:
+        _check_repeated(rows, report)
         return
     difficulty = Difficulty(plugin.tracker, sampler)
     try:
@@ -78,10 +83,20 @@ def check_sampler(
         return
     report.active["sampler"]["prompts"] = difficulty.tracker.size
     if difficulty.repeated:
-        report.notes.append(
-            f"{difficulty.repeated} rows of {_FILES} repeat data source, messages and gold answer of another row; the "
-            "sampler draws each such prompt as one"
-        )
+        report.notes.append(f"{_say_repeated(difficulty.repeated)}; the sampler draws each such prompt as one")
+
+
+def _check_repeated(rows: KeyedRows, report: Report) -> None:
+    if len(rows) > _MOST_ROWS:
+        report.notes.append(f"{_FILES} holds {len(rows)} rows; whether some repeat a prompt was not looked at")
+        return
+    keys = rows.keys()
+    if repeated := len(keys) - len(np.unique(keys)):
+        report.notes.append(f"{_say_repeated(repeated)}; the tracker takes them for one prompt")
+
+
+def _say_repeated(number: int) -> str:
+    return f"{number} rows of {_FILES} repeat data source, messages and gold answer of another row"
 
 
 def _check_monitor(
