@@ -90,7 +90,8 @@ class Sampler:
 
     def hand_over(self) -> None:
         """Say that the oldest draw reached the trainer: what is saved goes on after it, whatever ran ahead."""
-        self._handed_over = self._ahead.popleft()
+        if self._ahead:
+            self._handed_over = self._ahead.popleft()
 
     def only_in_flight(self, places: Iterable[int] = ()) -> None:
         """Say which prompts are under way; all others may be drawn again."""

@@ -73,8 +73,9 @@ class Difficulty:
             )
         keys = keys[row_of]
         self.tracker.keep_only(keys)
-        self._pool_digest = hashlib.blake2b(keys.tobytes(), digest_size=8).hexdigest()
         policy = self.settings.build_policy()
+        of_order = f"{rows.data.get('seed')}".encode() if policy.name == UNIFORM else b""
+        self._pool_digest = hashlib.blake2b(keys.tobytes() + of_order, digest_size=8).hexdigest()
         order = order_of(len(keys)) if policy.name == UNIFORM else None
         try:
             columns = {name: values[row_of] for name, values in rows.columns(policy.column_names).items()}
@@ -132,7 +133,8 @@ class Difficulty:
         if known and not kept.kept:
             raise ValueError(
                 f"the state knows {known} prompts and none of them is in the training data, so it is of another data "
-                "set; set data.train_files back to resume, or delete the file to keep the weights and start afresh"
+                "set, or of another laser.tracker.key; set data.train_files and laser.tracker.key back to resume, or "
+                "delete the file to keep the weights and start afresh"
             )
         if kept.new or kept.dropped:
             logger.info(

@@ -30,9 +30,11 @@ from laser_verl.verl_ext.layout import Layout, place_rewards
 from laser_verl.verl_ext.monitor import Monitor
 from laser_verl.verl_ext.reading import BatchReader, fetch
 from laser_verl.verl_ext.refusals import (
+    refuse_filtered_groups,
     refuse_groups_of_one,
     refuse_scores_without_threshold,
     refuse_unknown_thinking,
+    refuse_unknown_verdicts,
     refuse_workers,
 )
 from laser_verl.verl_ext.reward_row import SCORED_BY
@@ -51,7 +53,7 @@ class Driver:
         self.method = settings.build_method()
         self.rule = settings.build_rule()
         self.reader = BatchReader(settings, self.method)
-        self._sampler = sampler_in_force(settings.plugin.sampler, self.method.monitor, config)
+        self._sampler = sampler_in_force(settings.plugin, self.method.monitor, config)
         self.difficulty = Difficulty(settings.plugin.tracker, self._sampler)
         self.records: dict[str, dict[str, Any]] = {}
         """By verl's key of a response: what it was shaped from in this step, for the rollout dump."""
@@ -66,7 +68,9 @@ class Driver:
             or bool(settings.verification.read_scorers().functions)
         )
         refuse_workers(config, self._sampler)
+        refuse_filtered_groups(config, self._sampler)
         if not settings.shapes:
+            refuse_unknown_verdicts(config, settings.plugin.tracker)
             return
         refuse_groups_of_one(settings, self.method.needs)
         refuse_scores_without_threshold(config, settings)
@@ -189,14 +193,18 @@ class Driver:
         """
         path = folder / state_file.NAME
         if not path.exists():
-            logger.warning("laser_verl: %s is not there (a run without laser_verl?); the targets start afresh", path)
+            logger.warning(
+                "laser_verl: %s is not there (a run without laser_verl?); all of ours start afresh",
+                path,
+            )
             return
         state = state_file.load_state(path)
         changed = compare_fingerprints(state.get("fingerprint", {}), self._fingerprint(fingerprint), path)
         if changed:
             logger.info("laser_verl: the training data have changed: %s", "; ".join(changed))
         try:
-            self.difficulty.load_state_dict(state, row_keys() if changed and row_keys is not None else None)
+            may_differ = changed and row_keys is not None and self.difficulty.sampler is None
+            self.difficulty.load_state_dict(state, row_keys() if may_differ else None)
         except ValueError as error:
             raise ValueError(f"laser_verl: {path}: {error}") from error
         if self.monitor is not None:

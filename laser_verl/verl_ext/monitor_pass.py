@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import uuid
 from typing import Any
 
@@ -18,6 +19,7 @@ from laser_verl.verl_ext.monitor import Monitor
 from laser_verl.verl_ext.seeded_rollout import MONITOR
 
 _PARTITION = "train"
+_SECONDS = 2.0
 
 
 class _OwnGroups(ReplayBuffer):
@@ -56,12 +58,25 @@ def answer(monitor: Monitor, trainer: PPOTrainer) -> KVBatchMeta:
         max_off_policy_threshold=None,
         max_off_policy_strategy="drop",
         sampler_kwargs=OmegaConf.create({}),
-        poll_interval=trainer.replay_buffer.poll_interval,
+        poll_interval=getattr(trainer.replay_buffer, "poll_interval", _SECONDS),
     )
     waiting.uids = frozenset(uids)
-    answers, _ = waiting.sample(trainer.global_steps, _PARTITION, batch_size=len(uids))
-    if trainer.reward_loop_manager.reward_loop_worker_handles is None:  # a reward model beside the actor
-        trainer.checkpoint_manager.sleep_replicas()
-        answers = trainer._compute_reward_colocate(answers)
-        trainer.checkpoint_manager.update_weights(trainer.global_steps)
+    # verl's decorator would save the answers as the batch of the step, where rollouts are to be replayed
+    sample = inspect.unwrap(ReplayBuffer.sample)
+    answers, _ = sample(waiting, trainer.global_steps, _PARTITION, batch_size=len(uids))
+    if trainer.reward_loop_manager.reward_loop_worker_handles is None:
+        answers = _score_beside_actor(answers, trainer)
+    return answers
+
+
+def _score_beside_actor(answers: KVBatchMeta, trainer: PPOTrainer) -> KVBatchMeta:
+    """Let a reward model that shares the actor's devices score; what else is being generated waits meanwhile."""
+    engines, is_async = trainer.checkpoint_manager, trainer.trainer_mode != "sync"
+    if is_async:
+        engines.abort_replicas()
+    engines.sleep_replicas()
+    answers = trainer._compute_reward_colocate(answers)
+    engines.update_weights(trainer.global_steps - 1)  # those of the step before
+    if is_async:
+        engines.resume_generation_replicas()
     return answers

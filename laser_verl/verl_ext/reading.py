@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -105,8 +106,9 @@ class BatchReader:
         ]
 
     def _score(self, info: dict[str, Any], reward: float) -> float:
-        """What decides over right and wrong: the reward, or the accuracy beside it where another manager made both."""
-        return float(info["acc"]) if not self.settings.shapes and "acc" in info else reward
+        """What decides over right and wrong: the reward, or the accuracy beside it where another manager gives one."""
+        accuracy = None if self.settings.shapes else info.get("acc")
+        return float(accuracy) if isinstance(accuracy, Real) else reward
 
     def _from_score(self, score: float) -> dict[str, Any]:
         correct_at = self.settings.verification.correct_at

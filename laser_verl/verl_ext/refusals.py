@@ -8,7 +8,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from laser_verl.core.framework import Need
 from laser_verl.verl_ext.columns import USES_THINKING
-from laser_verl.verl_ext.sampler_settings import WORKERS, SamplerSettings, has_sampler
+from laser_verl.verl_ext.sampler_settings import WORKERS, SamplerSettings, TrackerSettings, has_sampler
 from laser_verl.verl_ext.settings import GDPO, Plugin, Settings, advantage_rule, has_reward_model_only
 
 
@@ -89,6 +89,44 @@ def refuse_workers(config: DictConfig, sampler: SamplerSettings | None) -> None:
             WORKERS,
             f"{WORKERS}={workers} would draw prompts ahead of what the policy {sampler.policy} learns from the "
             f"training; set {WORKERS}=0",
+        )
+
+
+def refuse_filtered_groups(config: DictConfig, sampler: SamplerSettings | None) -> None:
+    """Refuse verl's group filter beside a policy that follows the training.
+
+    Args:
+        config: the run's config.
+        sampler: ours.
+
+    Raises:
+        Refused: verl would drop the groups that are solved in full or not at all before the tracker sees them.
+    """
+    key = "algorithm.filter_groups.enable"
+    if sampler is not None and OmegaConf.select(config, key) and sampler.build_policy().is_adaptive:
+        raise Refused(
+            key,
+            f"{key}=true drops groups that are solved in full, or not at all, before the tracker sees them, and the "
+            f"policy {sampler.policy} would draw their prompts again and again; set {key}=false, or take a policy of a "
+            "fixed order, e.g. uniform",
+        )
+
+
+def refuse_unknown_verdicts(config: DictConfig, tracker: TrackerSettings) -> None:
+    """Refuse a reward model's scores where nothing says which of them count as correct, under another reward manager.
+
+    Args:
+        config: the run's config.
+        tracker: ours, of a run whose rewards stay as they are.
+
+    Raises:
+        Refused: always so, without ``laser.tracker.correct_at``.
+    """
+    if has_reward_model_only(config) and tracker.correct_at is None:
+        raise Refused(
+            "laser.tracker.correct_at",
+            "reward.reward_model.enable=true gives scores, and the tracker has to know which responses are correct; "
+            "say from which score on: +laser.tracker.correct_at=0.5",
         )
 
 

@@ -18,6 +18,8 @@ from laser_verl.core.tracker import DifficultyTracker
 from laser_verl.verl_ext.layout import optional_field
 from laser_verl.verl_ext.prompt_rows import KEY
 
+_PARTITION = "train"
+
 
 class PromptLoader(StatefulDataLoader):
     """verl's data loader over the rows that a sampler draws, without end.
@@ -36,7 +38,7 @@ class PromptLoader(StatefulDataLoader):
             num_workers: processes that read ahead; 0 for a policy that follows the training.
         """
         self._sampler = sampler
-        self.step = 0
+        self.step, self.wanted = 0, batch_size
         rows = _Rows(self, sampler, row_of, batch_size)
         super().__init__(dataset=dataset, batch_sampler=rows, num_workers=num_workers, collate_fn=collate_fn)
 
@@ -51,14 +53,23 @@ class PromptLoader(StatefulDataLoader):
 
 
 class _Rows:
-    """Batches of rows, drawn one after another when they are asked for."""
+    """Rows for one fetch after another, drawn when they are asked for.
+
+    An adaptive policy draws all that the trainer wants at once, in however small portions verl fetches them; a fixed
+    order is drawn fetch by fetch, as verl does.
+    """
 
     def __init__(self, loader: PromptLoader, sampler: Sampler, row_of: Ints, batch_size: int) -> None:
         self._loader, self._sampler, self._row_of, self._batch_size = loader, sampler, row_of, batch_size
 
     def __iter__(self) -> Iterator[list[int]]:
+        drawn = self._row_of[:0]
         while True:
-            yield self._row_of[self._sampler.draw(self._batch_size, self._loader.step)].tolist()
+            if not len(drawn):
+                count = self._loader.wanted if self._sampler.policy.is_adaptive else self._batch_size
+                drawn = self._row_of[self._sampler.draw(count, self._loader.step)]
+            yield drawn[: self._batch_size].tolist()
+            drawn = drawn[self._batch_size :]
 
 
 def verl_order(size: int, data: DictConfig) -> Any:
@@ -105,10 +116,12 @@ class UnderWay:
 
     def refresh(self) -> None:
         """Give back the prompts that are no longer there: trained on, or dropped by verl as too old or as failed."""
-        there = {key.partition("_")[0] for key in (tq.kv_list("train") or {}).get("train", {})}
+        # Trained responses stay for a while without their prompt, which verl removes first.
+        tags = (tq.kv_list(_PARTITION) or {}).get(_PARTITION, {})
+        there = {key for key, tag in tags.items() if tag.get("is_prompt", False)}
         unknown = sorted(there - self._place.keys())
         if unknown:  # restored from a checkpoint
-            data = tq.kv_batch_get(keys=unknown, partition_id="train")
+            data = tq.kv_batch_get(keys=unknown, partition_id=_PARTITION, select_fields=[KEY])
             known = [(uid, key) for uid, key in zip(unknown, optional_field(data, KEY), strict=True) if key is not None]
             self.submitted([uid for uid, _ in known], [key for _, key in known])
         self._place = {uid: place for uid, place in self._place.items() if uid in there}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig, OmegaConf
 
@@ -14,6 +14,9 @@ from laser_verl.core.monitor import Monitoring
 from laser_verl.core.policies.base import Policy, build_policy, policy_names
 from laser_verl.core.sampler import EPSILON
 from laser_verl.core.tracker import DECAY, DifficultyTracker
+
+if TYPE_CHECKING:
+    from laser_verl.verl_ext.settings import Plugin
 
 UNIFORM, SEQUENTIAL = "uniform", "sequential"
 """Policies that do what verl does with and without ``data.shuffle``."""
@@ -34,8 +37,9 @@ class TrackerSettings:
     """Column of the data that names a prompt, ``extra_info.NAME`` for one inside; null takes data source, messages and
     gold answer together."""
 
-    correct_at: float = 1.0
-    """From which score on a response counts as correct under a reward manager that is none of ours."""
+    correct_at: float | None = None
+    """From which score on a response counts as correct under a reward manager that is none of ours; null takes 1.0, and
+    has to be given where a reward model scores."""
 
     def build(self) -> DifficultyTracker:
         """A tracker that knows no prompts."""
@@ -68,21 +72,23 @@ class SamplerSettings:
         return EPSILON if self.epsilon is None else self.epsilon
 
 
-def sampler_in_force(
-    sampler: SamplerSettings | None, monitoring: Monitoring | None, config: DictConfig
-) -> SamplerSettings | None:
-    """The sampler of a run; one of verl's own order where none is named and a monitor set is kept out of training.
+def sampler_in_force(plugin: Plugin, monitoring: Monitoring | None, config: DictConfig) -> SamplerSettings | None:
+    """The sampler of a run.
+
+    Where none is named it is one of verl's own order, if a monitor set is kept out of the training, or a column names
+    the prompts, which rows then have to carry along.
 
     Args:
-        sampler: named in the config, or None.
+        plugin: our keys in the config.
         monitoring: what the method monitors.
         config: the run's config.
 
     Returns:
         The settings; None where verl chooses the prompts.
     """
-    if sampler is not None or monitoring is None or not monitoring.exclude:
-        return sampler
+    is_excluding = monitoring is not None and monitoring.exclude
+    if plugin.sampler is not None or (plugin.tracker.key is None and not is_excluding):
+        return plugin.sampler
     return SamplerSettings(UNIFORM if config.data.get("shuffle") else SEQUENTIAL)
 
 
@@ -107,7 +113,8 @@ def read_tracker(given: Mapping[str, Any]) -> TrackerSettings:
             f"laser_verl: {_TRACKER}.key={settings.key!r} must be the name of a column, e.g. extra_info.index"
         )
     try:
-        finite_number("correct_at", settings.correct_at, 1.0)
+        if settings.correct_at is not None:
+            finite_number("correct_at", settings.correct_at, 1.0)
         settings.build()
     except ValueError as error:
         raise ValueError(f"laser_verl: {_TRACKER}.{error}") from error

@@ -155,8 +155,10 @@ def read_plugin(config: DictConfig) -> Plugin:
     for name in ("auto_mode", "seeded_rollout", "shape_on_driver"):
         if not isinstance(getattr(plugin, name), bool):
             raise ValueError(f"laser_verl: laser.{name}={getattr(plugin, name)!r} must be true or false")
-    if isinstance(plugin.seed, bool) or not isinstance(plugin.seed, int):
-        raise ValueError(f"laser_verl: laser.seed={plugin.seed!r} must be an integer, e.g. +laser.seed=1")
+    if isinstance(plugin.seed, bool) or not isinstance(plugin.seed, int) or plugin.seed < 0:
+        raise ValueError(
+            f"laser_verl: laser.seed={plugin.seed!r} must be a whole number of 0 or more, e.g. +laser.seed=1"
+        )
     poll = plugin.poll_interval
     if poll is not None and (isinstance(poll, bool) or not isinstance(poll, int | float) or not 0 < poll <= 60):
         raise ValueError(f"laser_verl: laser.poll_interval={poll!r} must be seconds in (0, 60], e.g. 0.05")
@@ -191,7 +193,7 @@ def read_observing_settings(config: DictConfig) -> Settings:
     return Settings(
         method="none",
         method_options={},
-        verification=Verification(correct_at=plugin.tracker.correct_at),
+        verification=Verification(correct_at=1.0 if plugin.tracker.correct_at is None else plugin.tracker.correct_at),
         plugin=plugin,
         context=_context(config),
         trainer_mode=str(config.trainer.v1.trainer_mode),

@@ -9,6 +9,7 @@ from __future__ import annotations
 import inspect
 import logging
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -117,6 +118,7 @@ class LaserTrainer(PPOTrainer):
     def _next_train_batch(self, num_prompts: int | None = None) -> TensorDict:
         if self.driver.difficulty.sampler is not None:
             self.train_dataloader.step = self.global_steps
+            self.train_dataloader.wanted = num_prompts or self.config.data.train_batch_size
         if self._under_way is not None:
             self._under_way.refresh()
         return super()._next_train_batch(num_prompts)
@@ -162,7 +164,7 @@ class LaserTrainer(PPOTrainer):
     def _compute_advantage(self, batch: KVBatchMeta, metrics: dict[str, Any]) -> KVBatchMeta:
         with marked_timer("laser_shape", self.timing_raw):
             shaped = self.driver.shape(batch, self.global_steps)
-        with advantages.given(shaped):
+        with advantages.given(shaped) if self.driver.settings.shapes else nullcontext():
             batch = super()._compute_advantage(batch, metrics)
         metrics.update(self.driver.metrics(shaped))
         return batch
@@ -184,8 +186,8 @@ class LaserTrainer(PPOTrainer):
     def _load_checkpoint(self) -> None:
         super()._load_checkpoint()
         if self.global_steps > 0:
-            rows = KeyedRows(self.train_dataset, self.config.data, self.driver.settings.plugin.tracker.key)
-            self.driver.load(self._resumed_folder(), self._data_fingerprint(), rows.keys)
+            keys = KeyedRows(self.train_dataset, self.config.data, None).keys
+            self.driver.load(self._resumed_folder(), self._data_fingerprint(), keys)
 
     def _resumed_folder(self) -> Path:
         if self.config.trainer.resume_mode == "resume_path":

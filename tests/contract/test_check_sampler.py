@@ -75,6 +75,20 @@ def test_workers_would_draw_ahead(with_sampler: object) -> None:
     assert with_sampler("policy: uniform", "data.dataloader_num_workers=2").mistakes == []
 
 
+def test_verls_group_filter_would_hide_the_solved(with_sampler: object) -> None:
+    enabled = ("algorithm.filter_groups.enable=true", "algorithm.filter_groups.metric=acc")
+    told = message(with_sampler("policy: greso", *enabled), "algorithm.filter_groups.enable")
+    assert "before the tracker sees them, and the policy greso would draw their prompts again and again" in told
+
+
+def test_a_reward_model_does_not_say_what_is_right(good: list[str]) -> None:
+    kept = [text for text in good if not text.startswith(("method", KWARGS))]
+    model = ("reward.reward_model.enable=true", "reward.reward_model.model_path=x")
+    arguments = [*kept, "~method", "reward.reward_manager.name=naive", *model, f"+{SAMPLER}={{policy: dots}}"]
+    told = message(check(arguments), "laser.tracker.correct_at")
+    assert "say from which score on: +laser.tracker.correct_at=0.5" in told
+
+
 def test_a_stock_trainer_asks_no_sampler(with_sampler: object) -> None:
     told = message(with_sampler("policy: band_mix", "+laser.auto_mode=false", "~method"), "laser.auto_mode")
     assert "leaves the stock one in place" in told

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 from datasets import Dataset
 from omegaconf import DictConfig, OmegaConf
+from PIL import Image
 from torchdata.stateful_dataloader import StatefulDataLoader
 from verl.trainer.ppo.utils import create_rl_sampler
-from verl.utils.dataset.rl_dataset import collate_fn
+from verl.utils.dataset.rl_dataset import RLHFDataset, collate_fn
 
 from laser_verl.core.keys import prompt_key
 from laser_verl.core.prompt_index import key_numbers, key_texts
@@ -233,10 +234,57 @@ class Queue:
         self.keys = keys
 
     def kv_list(self, partition: str) -> dict[str, dict[str, Any]]:
-        return {partition: {uid: {} for uid in self.keys} | {f"{uid}_0_0": {} for uid in self.keys}}
+        prompts = {uid: {"is_prompt": True, "status": "running"} for uid in self.keys}
+        # "trained" is a batch that a checkpoint was saved with: verl had removed its prompts already
+        return {partition: prompts | {f"{uid}_0_0": {"status": "success"} for uid in (*self.keys, "trained")}}
 
-    def kv_batch_get(self, keys: list[str], partition_id: str) -> dict[str, list[str]]:
+    def kv_batch_get(self, keys: list[str], partition_id: str, select_fields: list[str]) -> dict[str, list[str]]:
+        assert select_fields == [KEY]
         return {KEY: [self.keys[uid] for uid in keys]}
+
+
+def test_an_adaptive_policy_draws_all_that_is_wanted_at_once_in_small_fetches() -> None:
+    rows = [row(number) for number in range(30)]
+    whole, small = loader(rows, "max_entropy", 8), loader(rows, "max_entropy", 1)
+    small[0].wanted = 8
+    batches, portions = iter(whole[0]), iter(small[0])
+    for _ in range(3):
+        expected = [int(value) for value in next(batches)["index"]]
+        assert [int(next(portions)["index"][0]) for _ in range(8)] == expected
+        assert small[1].state_dict()["sampler"]["position"]["draws"] > 0
+        for _, difficulty in (whole, small):
+            difficulty.sampler.only_in_flight()  # type: ignore[union-attr]
+    assert small[1].state_dict()["sampler"]["position"]["draws"] == 3
+
+
+def test_rows_whose_messages_a_data_set_changes_are_known_by_what_it_hands_out() -> None:
+    class Own(RLHFDataset):
+        def __init__(self, rows: list[dict[str, Any]]) -> None:
+            self.dataframe = Dataset.from_list(rows)
+
+        def __len__(self) -> int:
+            return len(self.dataframe)
+
+        def __getitem__(self, number: int) -> dict[str, Any]:
+            values = dict(self.dataframe[number])
+            return {**values, "raw_prompt": [{"role": "system", "content": "Think."}, *values["prompt"]]}
+
+    own = Own([row(number) for number in range(3)])
+    keyed = KeyedRows(own, config(), None)
+    assert key_texts(keyed.keys()) == [
+        prompt_key("sums", own[number]["raw_prompt"], str(number + 1)) for number in range(3)
+    ]
+    assert [keyed[number][KEY] for number in range(3)] == key_texts(keyed.keys())
+
+
+def test_prompts_that_differ_in_their_images_alone_are_two() -> None:
+    class Pictures(Data):
+        def __getitem__(self, number: int) -> dict[str, Any]:
+            text = [{"type": "image", "image": Image.new("RGB", (2, 2), (number, 0, 0))}]
+            return {**super().__getitem__(number), "raw_prompt": [{"role": "user", "content": text}]}
+
+    rows = [{**row(0), "extra_info": {"index": number}, "images": [number]} for number in range(4)]
+    assert len(set(KeyedRows(Pictures(rows), config(), None).keys().tolist())) == 4
 
 
 def test_what_is_under_way_is_not_drawn_and_what_left_is(monkeypatch: pytest.MonkeyPatch) -> None:

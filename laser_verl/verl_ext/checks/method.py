@@ -25,6 +25,7 @@ from laser_verl.verl_ext.refusals import (
     refuse_scores_without_threshold,
     refuse_stock_sampler,
     refuse_unknown_thinking,
+    refuse_unknown_verdicts,
     refuse_unread_rule,
 )
 from laser_verl.verl_ext.sampler_settings import has_sampler
@@ -140,6 +141,9 @@ def _check_without_ours(config: DictConfig, plugin: Plugin, mode: str, report: R
             refuse_stock_sampler(config)
     with report.refusals():
         refuse_unread_rule(config, plugin)
+    if has_sampler(config):
+        with report.refusals():
+            refuse_unknown_verdicts(config, plugin.tracker)
     if (rule := advantage_rule(config)) not in (None, GDPO):
         _check_rule(lambda options: build_rule(str(rule), options, Context()), plugin, report)
     if plugin.seeded_rollout:

@@ -20,7 +20,7 @@ from laser_verl.verl_ext.checks.tables import read_json
 from laser_verl.verl_ext.difficulty import Difficulty
 from laser_verl.verl_ext.monitor import Monitor
 from laser_verl.verl_ext.prompt_rows import KeyedRows
-from laser_verl.verl_ext.refusals import refuse_workers
+from laser_verl.verl_ext.refusals import refuse_filtered_groups, refuse_workers
 from laser_verl.verl_ext.sampler import verl_order
 from laser_verl.verl_ext.sampler_settings import sampler_in_force
 from laser_verl.verl_ext.settings import Plugin
@@ -53,18 +53,24 @@ def check_sampler(
         splits: What the data hold.
         report: Takes mistakes, notes and what is active.
     """
-    sampler = sampler_in_force(plugin.sampler, monitoring, config)
+    sampler = sampler_in_force(plugin, monitoring, config)
     with report.refusals():
         refuse_workers(config, sampler)
+    with report.refusals():
+        refuse_filtered_groups(config, sampler)
     if sampler is not None:
         report.active["sampler"] = {"policy": sampler.policy, "epsilon": sampler.epsilon_in_force(), **sampler.options}
     is_tracked = str(report.active.get("trainer")).startswith("laser_")
     if not is_tracked and monitoring is None and plugin.tracker.key is None:
         return
-    if "train" not in splits or report.names("data.train_batch_size"):
-        report.notes.append(f"{_FILES} could not be read here, so that sampler and monitor set were not tried on them")
+    if "train" not in splits or report.names("data.train_batch_size") or report.names(_FILES):
+        if sampler is not None or monitoring is not None:
+            report.notes.append(f"sampler and monitor set were not tried on {_FILES}, which could not be read as it is")
         return
     files = config.data.train_files
+    if media := _media(files, config.data):
+        report.notes.append(f"{_FILES} has {media}: its prompts are told apart in the run, and were not tried here")
+        return
     rows = KeyedRows(_Table(_read(files, config.data.prompt_key)), config.data, plugin.tracker.key)
     excluded = np.zeros(0, dtype=np.uint64)
     if monitoring is not None:
@@ -84,6 +90,14 @@ def check_sampler(
     report.active["sampler"]["prompts"] = difficulty.tracker.size
     if difficulty.repeated:
         report.notes.append(f"{_say_repeated(difficulty.repeated)}; the sampler draws each such prompt as one")
+
+
+def _media(files: Any, data: DictConfig) -> str:
+    """Columns of images and the like, which take long to read."""
+    names = {str(data.get(f"{kind}_key", f"{kind}s")) for kind in ("image", "video", "audio")}
+    paths = [Path(str(name)).expanduser() for name in (files if isinstance(files, list | ListConfig) else [files])]
+    found = {name for path in paths if path.suffix == ".parquet" for name in pq.read_schema(path).names}
+    return ", ".join(sorted(names & found))
 
 
 def _check_repeated(rows: KeyedRows, report: Report) -> None:
