@@ -16,12 +16,10 @@ from __future__ import annotations
 import argparse
 import copy
 import os
-import random
 import sys
 import tempfile
 import time
 import tracemalloc
-from collections import defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -35,7 +33,9 @@ from shaping import GROUP_SIZE
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "docs" / "figures"))
+sys.path.insert(0, str(Path(__file__).resolve().parent / "data"))
 
+from plain_pool import PlainPool
 from tracker_scale import BYTES, DRAW, FILE, LEARN, OBSERVE, PEAK, Measured, draw, table_of, written
 
 from laser_verl.core.policies.base import Pool, build_policy, policy_names
@@ -127,45 +127,6 @@ class Data:
         rows = np.repeat(places, GROUP_SIZE)
         lengths, correct = self._rng.integers(100, 8192, len(rows)), self._rng.random(len(rows)) < self._rate[rows]
         return Rollouts.build(rows, lengths, correct, step=step, prompt_key=key_texts(self._keys[rows]))
-
-
-@dataclass(slots=True)
-class Record:
-    """What a plain pool knows of a prompt."""
-
-    pool: str = "medium"
-    reward: float = 0.0
-    drawn: int = 0
-
-
-class PlainPool:
-    """Difficulty pools in plain Python, in the manner of prime-rl; the code is ours.
-
-    The record of a prompt, found by its id, says which pool it is in, by its last mean reward. Each pool gives its
-    share of a batch, drawn from a list of its prompts.
-    """
-
-    def __init__(self, ids: list[str]) -> None:
-        self.records = {name: Record() for name in ids}
-
-    def observe(self, ids: list[str], rewards: list[float]) -> None:
-        """Update the records of a batch, given row by row, and move their prompts."""
-        of_prompt = defaultdict(list)
-        for name, reward in zip(ids, rewards, strict=True):
-            of_prompt[name].append(reward)
-        for name, given in of_prompt.items():
-            record, mean = self.records[name], sum(given) / len(given)
-            record.pool = "easy" if mean >= 2 / 3 else "hard" if mean < 1 / 3 else "medium"
-            record.reward, record.drawn = mean, record.drawn + 1
-
-    def draw(self, count: int) -> list[str]:
-        """Draw from each pool by its share, and from all prompts what a pool lacks."""
-        drawn: list[str] = []
-        for pool, share in LEVELS.items():
-            members = [name for name, record in self.records.items() if record.pool == pool]
-            drawn += random.sample(members, min(int(share * count), len(members)))
-        missing = count - len(drawn)
-        return drawn + (random.sample(list(self.records.keys() - set(drawn)), missing) if missing else [])
 
 
 def timed(times: list[float], task: Callable[[], _T]) -> _T:
@@ -284,7 +245,7 @@ def beside_plain() -> Table:
 
     def begin() -> PlainPool:
         ids = key_texts(data.keys())
-        pool = PlainPool(ids)
+        pool = PlainPool(LEVELS, ids)
         pool.observe(ids, (known["solved"] / GROUP_SIZE).tolist())
         return pool
 

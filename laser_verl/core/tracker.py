@@ -240,6 +240,8 @@ class DifficultyTracker:
         Returns:
             How many prompts were kept, are new, and were dropped.
         """
+        if np.array_equal(keys, self.keys):
+            return Kept(kept=self.size, new=0, dropped=0)
         index = PromptIndex()
         index.add(keys)
         old = self._index.find(index.keys)

@@ -139,4 +139,5 @@ def as_column(values: list[Any]) -> np.ndarray:
     )
     if is_number:
         return np.array([np.nan if value is None else value for value in values], dtype=np.float64)
-    return np.array(values, dtype=object)
+    shared: dict[Any, Any] = {}  # equal texts once, not once a row
+    return np.array([shared.setdefault(value, value) if isinstance(value, str) else value for value in values], object)

@@ -27,7 +27,7 @@ def test_nothing_is_known_at_first() -> None:
     assert index.keys.tolist() == []
 
 
-@pytest.mark.parametrize("batch", [1, 7, 500, 9000])
+@pytest.mark.parametrize("batch", [1, 7, 500, 9000, 20000])
 def test_many_small_batches_give_what_one_large_one_does(batch: int) -> None:
     numbers = np.random.default_rng(batch).integers(0, 15_000, 20_000).astype(np.uint64)
     places: dict[int, int] = {}
