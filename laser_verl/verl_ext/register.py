@@ -16,9 +16,11 @@ from typing import Any
 
 import wrapt
 
+from laser_verl.verl_ext.logs import keep_messages
+
 logger = logging.getLogger("laser_verl")
 # verl sets the root logger to WARNING; the start line that says what is active is worth more than that.
-logger.setLevel(logging.INFO)
+keep_messages(logger)
 
 # kind: (verl's module whose import calls for it, our module that registers at its end)
 _LAZY: dict[str, tuple[str, str]] = {
