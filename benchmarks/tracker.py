@@ -157,7 +157,7 @@ def time_policy(sampler: Sampler, tracker: DifficultyTracker, data: Data) -> dic
     times: dict[str, list[float]] = {DRAW: [], OBSERVE: [], LEARN: []}
     under_way: Rollouts | None = None
     for step in range(1, STEPS + 1):
-        places = timed(times[DRAW], lambda step=step: sampler.draw(BATCH, step))
+        places = timed(times[DRAW], lambda: sampler.draw(BATCH))
         assert len(np.unique(places)) == BATCH
         if under_way is not None:
             outcome = timed(times[OBSERVE], lambda batch=under_way: tracker.observe(batch))
@@ -171,7 +171,7 @@ def bytes_of_policy(case: Case, tracker: DifficultyTracker, data: Data) -> tuple
 
     def begin() -> Sampler:
         sampler = started(case, tracker, data)
-        sampler.draw(BATCH, 1)
+        sampler.draw(BATCH)
         sampler.only_in_flight()
         return sampler
 

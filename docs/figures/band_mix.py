@@ -18,8 +18,8 @@ from laser_verl.data import tiny_world
 from laser_verl.quickstart.processes import ProcessTree
 
 ROOT = Path(__file__).resolve().parents[2]
-SHARES = {"easy": 0.25, "medium": 0.25, "hard": 0.5}
-PROBLEMS, PROMPTS, ROLLOUTS, STEPS = 120, 24, 8, 40
+SHARES = {"easy": 0.25, "medium": 0.5, "hard": 0.25}
+PROBLEMS, PROMPTS, ROLLOUTS, STEPS = 160, 24, 8, 40
 # Okabe and Ito's palette
 COLOURS = {"easy": "#56B4E9", "medium": "#E69F00", "hard": "#D55E00", "unseen": "#DDDDDD"}
 
@@ -38,7 +38,7 @@ def arguments(folder: Path) -> list[str]:
         *(f"data.train_files={train}", f"data.val_files={train}", f"data.train_batch_size={PROMPTS}"),
         *("data.max_prompt_length=64", "data.max_response_length=96"),
         f"actor_rollout_ref.model.path={tiny_world.write_model(folder / 'model')}",
-        *("actor_rollout_ref.actor.optim.lr=5e-5", "actor_rollout_ref.actor.use_kl_loss=false"),
+        *("actor_rollout_ref.actor.optim.lr=1e-6", "actor_rollout_ref.actor.use_kl_loss=false"),
         f"actor_rollout_ref.actor.ppo_mini_batch_size={PROMPTS}",
         f"actor_rollout_ref.actor.ppo_micro_batch_size_per_gpu={PROMPTS * ROLLOUTS // 2}",
         f"actor_rollout_ref.rollout.log_prob_micro_batch_size_per_gpu={PROMPTS * ROLLOUTS // 2}",

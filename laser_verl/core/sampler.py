@@ -55,12 +55,11 @@ class Sampler:
         self._ahead: deque[dict[str, Any]] = deque()
         self._handed_over = self._position()
 
-    def draw(self, count: int, step: int) -> Ints:
+    def draw(self, count: int) -> Ints:
         """Draw prompts for a step.
 
         Args:
             count: Prompts, 1 to P.
-            step: The training step.
 
         Returns:
             Distinct places, [N].
@@ -68,19 +67,19 @@ class Sampler:
         self._draws += 1
         rng = np.random.default_rng((self._pool.seed, self._draws))
         if self.policy.is_adaptive:
-            places = self._draw_adaptive(count, rng, step)
+            places = self._draw_adaptive(count, rng)
             self._in_flight.update(places.tolist())
         else:
-            places = self.policy.draw(count, rng, np.zeros(0, dtype=np.int64), step)
+            places = self.policy.draw(count, rng, np.zeros(0, dtype=np.int64))
         self._ahead.append(self._position())
         return places
 
-    def _draw_adaptive(self, count: int, rng: np.random.Generator, step: int) -> Ints:
+    def _draw_adaptive(self, count: int, rng: np.random.Generator) -> Ints:
         excluded = self._excluded(count)
         num_exploring = min(int(self._epsilon * count + rng.random()), count)
         exploring = self._exploring.take(num_exploring, excluded)
         taken = np.concatenate([excluded, exploring])
-        chosen = self.policy.draw(count - num_exploring, rng, taken, step)
+        chosen = self.policy.draw(count - num_exploring, rng, taken)
         return np.concatenate([chosen, exploring])
 
     def _excluded(self, count: int) -> Ints:
@@ -112,7 +111,7 @@ class Sampler:
         """Name the share of the pool that was never seen, the longest time since a prompt was, and the policy's own."""
         last = self._pool.tracker.last_step[: self._pool.size]
         return {
-            "laser/sampler/unseen_frac": 1 - self._pool.tracker.num_seen / self._pool.size,
+            "laser/sampler/unseen_frac": np.count_nonzero(last < 0) / self._pool.size,
             "laser/sampler/starvation_age": float(step - max(int(last.min()), 0)),
             **self.policy.metrics(),
         }

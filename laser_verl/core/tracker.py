@@ -280,16 +280,8 @@ class DifficultyTracker:
         if keys.dtype == np.uint64 and keys.ndim == 1:
             index.add(keys)
         arrays = {name: np.asarray(state.get(name)) for name in _FIELDS}
-        damaged = (
-            [
-                name
-                for name, array in arrays.items()
-                if array.dtype != _FIELDS[name][0] or array.shape != (len(keys),) or np.isnan(array).any()
-            ]
-            if len(index) == keys.size
-            else ["keys"]
-        )
-        if damaged or len(index) != keys.size:
+        damaged = ["keys"] if len(index) != keys.size else _damaged(arrays, len(index))
+        if damaged:
             raise ValueError(f"the saved tracker is damaged, in {', '.join(damaged)}; {_AFRESH}")
         self._index, self._arrays = index, {name: array.copy() for name, array in arrays.items()}
         self._recount()
@@ -310,3 +302,19 @@ class DifficultyTracker:
         self._draws, self._squares = 0, 0
         for first in range(0, self.size, 2**20):
             self._count(np.arange(first, min(first + 2**20, self.size)), 1)
+
+
+def _damaged(arrays: Mapping[str, NDArray[Any]], size: int) -> list[str]:
+    """Names of saved arrays that no tracker writes."""
+    wrong = [name for name, array in arrays.items() if array.dtype != _FIELDS[name][0] or array.shape != (size,)]
+    if wrong:
+        return wrong
+    weight, won = arrays["weight"], arrays["weighted_solved"]
+    rules = {
+        "weight": np.isfinite(weight) & (weight >= 0),
+        "weighted_solved": (won >= 0) & (won <= weight),
+        "solved": arrays["solved"] <= arrays["responses"],
+        "correct_length": np.isfinite(arrays["correct_length"]),
+        "shortest": np.isfinite(arrays["shortest"]) == (arrays["solved"] > 0),
+    }
+    return [name for name, holds in rules.items() if not holds.all()]

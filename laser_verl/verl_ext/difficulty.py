@@ -71,6 +71,12 @@ class Difficulty:
             logger.warning(
                 "laser_verl: %d rows of the training data repeat a prompt, which is drawn as one", self.repeated
             )
+        if len(row_of) < batch_size and len(excluded):
+            raise ValueError(
+                f"laser_verl: laser.sampler: the monitor set keeps {len(excluded)} prompts out of the training, which "
+                f"leaves {len(row_of)} for batches of {batch_size}; lower reward.reward_kwargs.monitor.size, or set "
+                "monitor.exclude=false"
+            )
         keys = keys[row_of]
         self.tracker.keep_only(keys)
         policy = self.settings.build_policy()

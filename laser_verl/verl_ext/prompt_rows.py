@@ -81,6 +81,8 @@ class KeyedRows:
         # Other columns may be large, or slow to decode.
         at_top = [name for name in names if name in frame.column_names]
         inside = ["extra_info"] if len(at_top) < len(names) and "extra_info" in frame.column_names else []
+        if not at_top and not inside:
+            raise ValueError(f"column={names[0]} is in no row of the training data; name a column that they have")
         frame = frame.select_columns([*at_top, *inside])
         called = {self.data.prompt_key: RAW_PROMPT}
         for first in range(0, len(frame), _ROWS_AT_A_TIME):

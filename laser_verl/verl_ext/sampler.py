@@ -38,7 +38,7 @@ class PromptLoader(StatefulDataLoader):
             num_workers: processes that read ahead; 0 for a policy that follows the training.
         """
         self._sampler = sampler
-        self.step, self.wanted = 0, batch_size
+        self.wanted = batch_size
         rows = _Rows(self, sampler, row_of, batch_size)
         super().__init__(dataset=dataset, batch_sampler=rows, num_workers=num_workers, collate_fn=collate_fn)
 
@@ -67,7 +67,7 @@ class _Rows:
         while True:
             if not len(drawn):
                 count = self._loader.wanted if self._sampler.policy.is_adaptive else self._batch_size
-                drawn = self._row_of[self._sampler.draw(count, self._loader.step)]
+                drawn = self._row_of[self._sampler.draw(count)]
             yield drawn[: self._batch_size].tolist()
             drawn = drawn[self._batch_size :]
 

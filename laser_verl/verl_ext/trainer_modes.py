@@ -117,7 +117,6 @@ class LaserTrainer(PPOTrainer):
 
     def _next_train_batch(self, num_prompts: int | None = None) -> TensorDict:
         if self.driver.difficulty.sampler is not None:
-            self.train_dataloader.step = self.global_steps
             self.train_dataloader.wanted = num_prompts or self.config.data.train_batch_size
         if self._under_way is not None:
             self._under_way.refresh()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from omegaconf import OmegaConf
@@ -138,7 +139,30 @@ def test_a_monitor_set(good: list[str], tmp_path: Path) -> None:
     [held_out] = [text.partition("=")[2] for text in good if text.startswith("data.val_files=")]
     assert check([*monitor, f"+{KWARGS}.monitor={{file: {held_out}}}"]).mistakes == []
     told = message(check([*monitor, f"+{KWARGS}.monitor={{size: 20, exclude: true}}"]), SAMPLER)
-    assert "a batch of 8 prompts is more than the 4 different prompts" in told
+    assert "keeps 20 prompts out of the training, which leaves 4 for batches of 8" in told
+
+
+def test_columns_at_the_top_of_the_data_are_read_and_rows_cut_as_verl_does(good: list[str], tmp_path: Path) -> None:
+    [train] = [text.partition("=")[2] for text in good if text.startswith("data.train_files=")]
+    table = pq.read_table(train)
+    labelled = tmp_path / "labelled.parquet"
+    pq.write_table(table.append_column("level", [[float(number) for number in range(24)]]), labelled)
+    arguments = [*good, f"data.train_files={labelled}", f"+{SAMPLER}={{policy: adarft, column: level}}"]
+    report = check([*arguments, "+laser.tracker.key=level", "data.train_max_samples=12"])
+    assert report.mistakes == []
+    assert report.active["sampler"]["prompts"] == 12
+    told = message(check([*arguments, "+laser.tracker.key=none"]), "laser.tracker.key")
+    assert "laser.tracker.key=none is missing in a row" in told
+
+
+def test_a_monitor_file_is_read(good: list[str], tmp_path: Path) -> None:
+    monitor = [*good, f"+{KWARGS}.source=monitor"]
+    bad, odd = tmp_path / "bad.parquet", tmp_path / "odd.parquet"
+    bad.write_bytes(b"junk")
+    pq.write_table(pa.table({"a": [1, 2]}), odd)
+    for path in (bad, odd):
+        told = message(check([*monitor, f"+{KWARGS}.monitor={{file: {path}}}"]), f"{KWARGS}.monitor")
+        assert f"{KWARGS}.monitor.file={path} must be a data file like those of data.train_files" in told
 
 
 def test_a_monitor_set_without_its_source(good: list[str]) -> None:

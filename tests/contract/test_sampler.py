@@ -112,7 +112,6 @@ def test_an_adaptive_policy_follows_the_training_and_goes_on_after_a_resume() ->
     def steps(made: PromptLoader, difficulty: Difficulty, first: int, last: int) -> list[list[int]]:
         drawn, batches = [], iter(made)
         for step in range(first, last):
-            made.step = step
             batch = next(batches)
             numbers = [int(value) for value in batch["index"]]
             drawn.append(numbers)
@@ -204,7 +203,7 @@ def test_prompts_kept_out_are_never_drawn() -> None:
     keyed = KeyedRows(Data(rows), config(), None)
     difficulty = Difficulty(TrackerSettings(), SamplerSettings("uniform"))
     sampler, row_of = difficulty.start(keyed, keyed.keys()[[3, 7, 11]], 4, 5, lambda size: verl_order(size, config()))
-    drawn = {number for _ in range(12) for number in row_of[sampler.draw(4, 1)].tolist()}
+    drawn = {number for _ in range(12) for number in row_of[sampler.draw(4)].tolist()}
     assert drawn == set(range(20)) - {3, 7, 11}
 
 
@@ -225,6 +224,27 @@ def test_a_changed_data_set_keeps_what_matches_and_says_so(caplog: pytest.LogCap
     _, foreign = loader([row(number) for number in range(50, 60)], "max_entropy")
     with pytest.raises(ValueError, match="the state knows 12 prompts and none of them is in the training data"):
         foreign.load_state_dict(difficulty.state_dict(), None)
+
+
+@pytest.mark.parametrize("change", ["data", "order", "nothing"])
+def test_rounds_begin_anew_where_prompts_or_their_order_changed(change: str, caplog: pytest.LogCaptureFixture) -> None:
+    rows, other = [row(number) for number in range(12)], config(seed=4) if change == "order" else config()
+    made, difficulty = loader(rows, "uniform")
+    before = indices(made, 2)
+    _, resumed = loader(rows[:-1] if change == "data" else rows, "uniform", data=other)
+    with caplog.at_level("INFO", "laser_verl"):
+        resumed.load_state_dict(difficulty.state_dict(), None)
+    assert ("the rounds of the sampler begin anew" in caplog.text) == (change != "nothing")
+    goes_on = resumed.state_dict()["sampler"]["position"]["draws"]
+    assert goes_on == (len(before) if change == "nothing" else 0)
+
+
+def test_prompts_are_described_as_they_were_known_before_the_batch() -> None:
+    made, difficulty = loader([row(number) for number in range(12)], "max_entropy")
+    keys = list(next(iter(made))[KEY])
+    batch = Rollouts.build(keys, [9] * 4, [1] * 4, step=1, prompt_key=keys)
+    assert difficulty.observe(batch)["laser/sampler/drawn_frac/unseen"] == 1.0
+    assert difficulty.observe(batch)["laser/sampler/drawn_frac/easy"] == 1.0
 
 
 class Queue:

@@ -77,7 +77,7 @@ class Run:
 
     def draw(self, excluded: np.ndarray, count: int = BATCH) -> np.ndarray:
         self.step += 1
-        return self.policy.draw(count, np.random.default_rng((self.seed, self.step)), excluded, self.step)
+        return self.policy.draw(count, np.random.default_rng((self.seed, self.step)), excluded)
 
     def learn(self, places: np.ndarray, solved: list[int]) -> None:
         self.policy.observe(observe(self.tracker, np.sort(places).tolist(), solved, GROUP, self.step))

@@ -167,6 +167,9 @@ def test_a_restored_tracker_goes_on_alike() -> None:
         ("solved", np.array([1], dtype=np.uint32), "the saved tracker is damaged, in solved"),
         ("weight", np.array([np.nan, 1], dtype=np.float32), "the saved tracker is damaged, in weight"),
         ("weight", np.array([1, 1]), "the saved tracker is damaged, in weight"),
+        ("weighted_solved", np.array([2, 0], dtype=np.float32), "the saved tracker is damaged, in weighted_solved"),
+        ("solved", np.array([1, 2], dtype=np.uint32), "the saved tracker is damaged, in solved, shortest"),
+        ("shortest", np.array([np.inf, np.inf], dtype=np.float32), "the saved tracker is damaged, in shortest"),
         ("shortest", None, "the saved tracker is damaged, in shortest"),
     ],
 )
@@ -187,7 +190,7 @@ def test_a_decay_that_is_none_is_refused(decay: object) -> None:
         DifficultyTracker(decay=decay)  # type: ignore[arg-type]
 
 
-def test_a_prompt_takes_at_most_64_bytes() -> None:
+def test_a_prompt_takes_48_bytes() -> None:
     tracker = DifficultyTracker()
     tracker.add(np.arange(10_000, dtype=np.uint64))
     arrays = sum(array.nbytes for array in tracker._arrays.values())

@@ -22,8 +22,8 @@ _BAND_OF_BIN = band_of(np.arange(RATE_STEPS + 1), RATE_STEPS)
 class BandMix(BinnedPolicy):
     """Easy, medium and hard prompts in fixed shares of the batch, each drawn uniformly inside its band.
 
-    Bands are LASER-D's, by tracked pass rate. Prompts that were not seen yet get as much of the batch as they are of
-    the pool, the rest goes by `shares`: with a fifth of the pool unseen, a batch of 100 has 20 unseen prompts and 20
+    Bands are LASER-D's, by tracked pass rate. The unseen share of a batch equals the unseen share of the pool, and
+    `shares` divides the rest: with a fifth of the pool unseen, a batch of 100 has 20 unseen prompts and 20
     easy, 40 medium and 20 hard ones. What a band has too few prompts for goes to the other bands in proportion. Numbers
     that come out as fractions are rounded up or down at random.
 

@@ -62,7 +62,7 @@ class Policy(Protocol):
     def start(self, pool: Pool) -> None:
         """Begin on a pool, or raise ValueError saying why it cannot draw from it; once more begins anew."""
 
-    def draw(self, count: int, rng: np.random.Generator, excluded: Ints, step: int) -> Ints:
+    def draw(self, count: int, rng: np.random.Generator, excluded: Ints) -> Ints:
         """Return distinct places, [N], none of those excluded if it is adaptive."""
 
     def observe(self, outcome: Outcome) -> None:
@@ -131,14 +131,13 @@ class PolicyBase:
             )
         self._pool = pool
 
-    def draw(self, count: int, rng: np.random.Generator, excluded: Ints, step: int) -> Ints:
+    def draw(self, count: int, rng: np.random.Generator, excluded: Ints) -> Ints:
         """Draw prompts.
 
         Args:
             count: How many.
             rng: The draw's own.
             excluded: Places not to draw, [..]; a policy that is not adaptive takes no notice.
-            step: Training step.
 
         Returns:
             Distinct places, [N].

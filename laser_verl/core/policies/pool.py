@@ -102,6 +102,11 @@ class Pool:
             ValueError: There is no such column, a row has nothing in it, or there are too many values.
         """
         values = self._column(name)
+        for row, value in enumerate(values.tolist()):
+            if not isinstance(value, str | Real | None):
+                raise ValueError(
+                    f"{name}={value!r:.40} of prompt {row} must be a text or a number; name another column"
+                )
         number: defaultdict[Any, int] = defaultdict(count().__next__)
         codes = np.fromiter(map(number.__getitem__, values.tolist()), dtype=np.int32, count=len(values))
         for value, code in number.items():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from datasets.table import InMemoryTable
 from omegaconf import DictConfig, ListConfig
 
 from laser_verl.core.monitor import Monitoring
+from laser_verl.core.prompt_index import Keys
 from laser_verl.verl_ext.checks.data import Split
 from laser_verl.verl_ext.checks.report import Report
 from laser_verl.verl_ext.checks.tables import read_json
@@ -22,7 +23,7 @@ from laser_verl.verl_ext.monitor import Monitor
 from laser_verl.verl_ext.prompt_rows import KeyedRows
 from laser_verl.verl_ext.refusals import refuse_filtered_groups, refuse_workers
 from laser_verl.verl_ext.sampler import verl_order
-from laser_verl.verl_ext.sampler_settings import sampler_in_force
+from laser_verl.verl_ext.sampler_settings import SamplerSettings, TrackerSettings, sampler_in_force
 from laser_verl.verl_ext.settings import Plugin
 
 # reading the prompts of more takes longer than a check should
@@ -58,10 +59,12 @@ def check_sampler(
         refuse_workers(config, sampler)
     with report.refusals():
         refuse_filtered_groups(config, sampler)
-    if sampler is not None:
-        report.active["sampler"] = {"policy": sampler.policy, "epsilon": sampler.epsilon_in_force(), **sampler.options}
     is_tracked = str(report.active.get("trainer")).startswith("laser_")
-    if not is_tracked and monitoring is None and plugin.tracker.key is None:
+    if sampler is not None and is_tracked:
+        report.active["sampler"] = {"policy": sampler.policy, "epsilon": sampler.epsilon_in_force(), **sampler.options}
+    if not is_tracked:
+        if plugin.tracker != TrackerSettings():
+            report.notes.append("laser.tracker does nothing here, since a stock trainer takes the run")
         return
     if "train" not in splits or report.names("data.train_batch_size") or report.names(_FILES):
         if sampler is not None or monitoring is not None:
@@ -71,14 +74,20 @@ def check_sampler(
     if media := _media(files, config.data):
         report.notes.append(f"{_FILES} has {media}: its prompts are told apart in the run, and were not tried here")
         return
-    rows = KeyedRows(_Table(_read(files, config.data.prompt_key)), config.data, plugin.tracker.key)
+    rows = _rows(files, config, plugin, sampler)
     excluded = np.zeros(0, dtype=np.uint64)
     if monitoring is not None:
         monitor = _check_monitor(monitoring, rows, config, plugin, report)
         excluded = excluded if monitor is None else monitor.excluded()
     if sampler is None:
         _check_repeated(rows, report)
-        return
+    else:
+        _start(sampler, rows, excluded, config, plugin, report)
+
+
+def _start(
+    sampler: SamplerSettings, rows: KeyedRows, excluded: Keys, config: DictConfig, plugin: Plugin, report: Report
+) -> None:
     difficulty = Difficulty(plugin.tracker, sampler)
     try:
         difficulty.start(
@@ -120,21 +129,34 @@ def _check_monitor(
         if monitoring.file is not None:
             if not Path(monitoring.file).expanduser().is_file():
                 raise ValueError(f"{_MONITOR}.file={monitoring.file} is no file; give a parquet file, or leave it out")
-            rows = KeyedRows(_Table(_read(monitoring.file, config.data.prompt_key)), config.data, plugin.tracker.key)
+            rows = _rows(monitoring.file, config, plugin, None)
+            rows.keys()
         return Monitor(monitoring, rows, plugin.seed)
-    except (ValueError, pa.ArrowException, OSError) as error:
-        report.add(_MONITOR, str(error))
+    except (ValueError, KeyError, pa.ArrowException, OSError) as error:
+        file = "" if monitoring.file is None else f"{_MONITOR}.file={monitoring.file} must be a data file like "
+        remedy = f"those of {_FILES}, with the column {config.data.prompt_key}: " if file else ""
+        report.add(_MONITOR, f"{file}{remedy}{error}")
         return None
 
 
-def _read(files: Any, prompt_key: str) -> pa.Table:
+def _rows(files: Any, config: DictConfig, plugin: Plugin, sampler: SamplerSettings | None) -> KeyedRows:
+    """Rows of data files, cut as verl cuts them (the first ones, where verl may draw)."""
+    read = sampler.build_policy().column_names if sampler is not None else ()
+    named = [name for name in (plugin.tracker.key, *read) if name is not None]
+    table = _read(files, ["data_source", config.data.prompt_key, "reward_model", "extra_info", *named])
+    if config.data.prompt_key not in table.column_names:
+        raise ValueError(f"it has the columns {', '.join(table.column_names) or 'of another kind of file'}")
+    most = config.data.get("train_max_samples") or -1
+    return KeyedRows(_Table(table if most < 1 else table.slice(0, most)), config.data, plugin.tracker.key)
+
+
+def _read(files: Any, wanted: Sequence[str]) -> pa.Table:
     tables = []
     for name in files if isinstance(files, list | ListConfig) else [files]:
         path = Path(str(name)).expanduser()
         if path.suffix == ".parquet":
             known = pq.read_schema(path).names
-            wanted = [name for name in ("data_source", prompt_key, "reward_model", "extra_info") if name in known]
-            tables.append(pq.read_table(path, columns=wanted))
+            tables.append(pq.read_table(path, columns=[name for name in dict.fromkeys(wanted) if name in known]))
         else:
             tables.append(read_json(path))
     return pa.concat_tables(tables, promote_options="permissive")

@@ -51,4 +51,4 @@ def started(name: str, pool: Pool, **options: Any) -> Policy:
 
 def draws(policy: Policy, count: int, number: int, seed: int = 0) -> list[list[int]]:
     """Several draws, each with a generator of its own, as the sampler has it."""
-    return [policy.draw(count, np.random.default_rng((seed, draw)), NONE, draw).tolist() for draw in range(number)]
+    return [policy.draw(count, np.random.default_rng((seed, draw)), NONE).tolist() for draw in range(number)]

@@ -122,7 +122,7 @@ def test_columns(name: str, options: dict[str, Any], columns: dict[str, Any], me
 
 def test_numbers_may_be_objects() -> None:
     pool = pool_of(TWO, {"level": np.array([np.int64(3), 1.5], dtype=object)})
-    assert started("adarft", pool, column="level").draw(1, np.random.default_rng(0), NONE, 0).tolist() == [1]
+    assert started("adarft", pool, column="level").draw(1, np.random.default_rng(0), NONE).tolist() == [1]
 
 
 def test_sec_wants_few_categories() -> None:
@@ -141,7 +141,7 @@ def test_a_batch_must_not_be_larger_than_the_pool(name: str) -> None:
 def test_more_than_is_free_cannot_be_drawn(name: str) -> None:
     policy = started(name, pool_of([None] * 3, {"data_source": ["x"] * 3}))
     with pytest.raises(ValueError, match="count=2 is more than the 1 prompts to draw from"):
-        policy.draw(2, np.random.default_rng(0), np.array([0, 2]), 0)
+        policy.draw(2, np.random.default_rng(0), np.array([0, 2]))
 
 
 @pytest.mark.parametrize(
@@ -158,7 +158,7 @@ def test_more_than_is_free_cannot_be_drawn(name: str) -> None:
 def test_more_than_may_be_drawn(name: str, options: dict[str, Any], message: str) -> None:
     policy = started(name, pool_of([None] * 4, {"level": [1, 1, 2, 2]}, batch_size=2), **options)
     with pytest.raises(ValueError, match=message):
-        policy.draw(3, np.random.default_rng(0), NONE, 0)
+        policy.draw(3, np.random.default_rng(0), NONE)
 
 
 def test_speed_is_refused_with_the_reason() -> None:

@@ -68,7 +68,7 @@ def adarft(case: Case) -> None:
     assert isinstance(policy, AdaRft)
     for step in case["expected"]["steps"]:
         close(case, policy.metrics()["laser/sampler/target_difficulty"], step["T"])
-        assert policy.draw(params["B"], np.random.default_rng(0), NONE, 0).tolist() == step["selected"]
+        assert policy.draw(params["B"], np.random.default_rng(0), NONE).tolist() == step["selected"]
         policy.follow(step["mean_reward"])
         close(case, policy.metrics()["laser/sampler/target_difficulty"], step["T_next"])
 

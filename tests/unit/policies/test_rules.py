@@ -13,7 +13,7 @@ from tests.unit.policies.pools import NONE, draws, observe, pool_of, started, tr
 
 
 def drawn(policy: Policy, count: int, excluded: Any = NONE, seed: int = 0) -> list[int]:
-    return policy.draw(count, np.random.default_rng(seed), np.asarray(excluded, dtype=np.int64), 0).tolist()
+    return policy.draw(count, np.random.default_rng(seed), np.asarray(excluded, dtype=np.int64)).tolist()
 
 
 def show(policy: Policy, pool: Pool, places: list[int], solved: list[int], step: int = 1) -> None:

@@ -81,5 +81,5 @@ def test_uniform_follows_the_order_that_the_host_gives() -> None:
 
 def test_uniform_takes_no_notice_of_what_is_excluded() -> None:
     pool = pool_of([None] * 10)
-    with_some = started("uniform", pool).draw(4, np.random.default_rng(0), np.arange(10), 0)
+    with_some = started("uniform", pool).draw(4, np.random.default_rng(0), np.arange(10))
     assert with_some.tolist() == draws(started("uniform", pool), 4, 1)[0]
