@@ -39,7 +39,7 @@ def show(source: str) -> dict[str, Any]:
     Returns:
         `path`, `format`, `release`, `step`, `method`, `fingerprint`, `target_length` (tokens of each band; of a mixture
         these for each data source), `sampler` (`policy`, `seed`, `draws`, `round`) and `prompts`: `known`, `seen`,
-        `pass_rate` (mean of those seen), `groups` and `responses` drawn, `most_drawn`, `longest_unseen` (`prompt_key`
+        `pass_rate` (mean of those seen), `groups` and `responses` drawn, `most_drawn`, `longest_waiting` (`prompt_key`
         and `last_step` of the one whose last draw is longest ago), `histogram` (`from`, `to`, `prompts`). Null is what
         the state does not hold.
 
@@ -210,7 +210,7 @@ def _prompts(tracker: DifficultyTracker) -> dict[str, Any]:
         "groups": int(tracker.drawn.sum(dtype=np.int64)),
         "responses": int(tracker.responses.sum(dtype=np.int64)),
         "most_drawn": int(tracker.drawn.max(initial=0)),
-        "longest_unseen": waiting[0] if waiting else None,
+        "longest_waiting": waiting[0] if waiting else None,
         "histogram": [
             {"from": number / _BINS, "to": (number + 1) / _BINS, "prompts": count}
             for number, count in enumerate(counts.tolist())
@@ -239,7 +239,7 @@ def _prompts_text(prompts: Mapping[str, Any]) -> str:
     text = f"{prompts['known']} known, {prompts['seen']} seen"
     if not prompts["seen"]:
         return text
-    mean, longest = prompts["groups"] / prompts["seen"], prompts["longest_unseen"]
+    mean, longest = prompts["groups"] / prompts["seen"], prompts["longest_waiting"]
     return (
         f"{text}, mean pass rate {prompts['pass_rate']:.3f}\n"
         f"{'drawn':<12}{prompts['groups']} groups of {prompts['responses']} responses in all, {mean:.1f} groups a "

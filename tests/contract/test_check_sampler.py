@@ -61,7 +61,10 @@ def test_every_preset_names_a_policy_and_its_defaults(path: Path) -> None:
         ("policy: band_mix, shares: {easy: 0.5, medium: 0.5, hard: 0.5}", "must sum to 1, not 1.5; give e.g."),
         ("policy: adarft, column: level", "laser.sampler, policy adarft: column=level is in no row"),
         ("policy: adarft, column: data_source", "policy adarft: data_source='tiny_world/"),
-        ("policy: column_mix, column: data_source, shares: {tiny_world/none: 1}", "0 have data_source=tiny_world/none"),
+        (
+            "policy: column_mix, column: data_source, shares: {tiny_world/none: 1}",
+            "unknown shares value of data_source 'tiny_world/none'",
+        ),
     ],
 )
 def test_what_a_policy_cannot_work_with(with_sampler: object, sampler: str, told: str) -> None:

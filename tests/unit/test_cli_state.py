@@ -161,7 +161,7 @@ def test_a_state_for_programs(run: Path) -> None:
             "groups": 5,
             "responses": 20,
             "most_drawn": 2,
-            "longest_unseen": {"prompt_key": B, "last_step": 1},
+            "longest_waiting": {"prompt_key": B, "last_step": 1},
         },
     }
     assert [(entry["from"], entry["to"]) for entry in histogram[:2]] == [(0.0, 0.1), (0.1, 0.2)]
@@ -204,7 +204,7 @@ def test_prompts_that_are_known_and_not_seen_and_a_state_of_nothing(tmp_path: Pa
     tracker.add(key_numbers([A, B]))
     save_state(tmp_path / "laser_state", {"tracker": tracker.state_dict(), "sampler": {"policy": "uniform"}})
     prompts = shown(tmp_path)["prompts"]
-    assert (prompts["known"], prompts["seen"], prompts["pass_rate"], prompts["longest_unseen"]) == (2, 0, None, None)
+    assert (prompts["known"], prompts["seen"], prompts["pass_rate"], prompts["longest_waiting"]) == (2, 0, None, None)
     text = invoke("show", tmp_path).stdout
     for line in ("step        unknown", "sampler     uniform, at its beginning", f"unseen      2 {'#' * 40}"):
         assert f"\n{line}\n" in text

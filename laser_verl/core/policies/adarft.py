@@ -89,6 +89,8 @@ class AdaRft(PolicyBase):
         non_negative("alpha", self.alpha, 2.0)
         if not 0 <= finite_number("beta", self.beta) <= 1:
             raise ValueError(f"beta={self.beta} must be from 0 to 1; give e.g. 0.5")
+        if self.low >= self.high:
+            raise ValueError(f"low={self.low} must be less than high={self.high}; give e.g. low=0 and high=100")
         if not self.low <= self.initial <= self.high:
             raise ValueError(
                 f"initial={self.initial} must be from low={self.low} to high={self.high}; give e.g. {self.low}"

@@ -8,7 +8,7 @@ from functools import partial
 
 import numpy as np
 
-from laser_verl.core.checks import Floats, Ints
+from laser_verl.core.checks import Floats, Ints, unknown
 from laser_verl.core.policies.base import PolicyBase, damaged, register_policy
 from laser_verl.core.policies.pool import Pool, by_category, value_text
 from laser_verl.core.policies.shares import checked_shares, exact_numbers
@@ -65,8 +65,10 @@ class ColumnMix(PolicyBase):
         order, first, sizes = by_category(codes, len(names))
         self._walks = []
         for number, (value, share) in enumerate(zip(self.shares, self._shares.tolist(), strict=True)):
-            place = names.index(value) if value in names else -1
-            size, most = int(sizes[place]) if place >= 0 else 0, int(np.ceil(share * pool.batch_size - 1e-9))
+            if value not in names:
+                raise ValueError(unknown(f"shares value of {self.column}", value, names[:20]))
+            place, most = names.index(value), int(np.ceil(share * pool.batch_size - 1e-9))
+            size = int(sizes[place])
             if size < max(most, 1):
                 raise ValueError(
                     f"shares.{value}={share} of a batch of {pool.batch_size} is up to {most} prompts, and {size} have "

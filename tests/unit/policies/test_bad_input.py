@@ -42,6 +42,7 @@ REQUIRED: dict[str, dict[str, Any]] = {
         ("adarft", {"beta": 2}, "beta=2.0 must be from 0 to 1"),
         ("adarft", {"eta": -1}, "eta=-1.0 must be 0 or more"),
         ("adarft", {"alpha": -1}, "alpha=-1.0 must be 0 or more"),
+        ("adarft", {"low": 200}, "low=200.0 must be less than high=100.0"),
         ("adarft", {"initial": 120}, "initial=120.0 must be from low=0.0 to high=100.0"),
         ("mopps", {"candidates": 0}, "candidates=0 must be a positive"),
         ("mopps", {"target": 1.1}, "target=1.1 must be from 0 to 1"),
@@ -111,7 +112,7 @@ TWO = [None, None]
         ),
         ("sec", {}, {"data_source": [1.0, NAN]}, "data_source=nan of prompt 1 must be a text or a number"),
         ("sec", {}, {}, "unknown column 'data_source'"),
-        ("column_mix", REQUIRED["column_mix"], {"level": ["b", "c"]}, "and 0 have level=a"),
+        ("column_mix", REQUIRED["column_mix"], {"level": ["b", "c"]}, "unknown shares value of level 'a'"),
         ("column_mix", REQUIRED["column_mix"], {"level": ["a", "c"]}, "up to 2 prompts, and 1 have level=a"),
     ],
 )
