@@ -156,9 +156,7 @@ def read_plugin(config: DictConfig) -> Plugin:
         if not isinstance(getattr(plugin, name), bool):
             raise ValueError(f"laser_verl: laser.{name}={getattr(plugin, name)!r} must be true or false")
     if isinstance(plugin.seed, bool) or not isinstance(plugin.seed, int) or plugin.seed < 0:
-        raise ValueError(
-            f"laser_verl: laser.seed={plugin.seed!r} must be a whole number of 0 or more, e.g. +laser.seed=1"
-        )
+        raise ValueError(f"laser_verl: laser.seed={plugin.seed!r} must be an integer of 0 or more, e.g. +laser.seed=1")
     poll = plugin.poll_interval
     if poll is not None and (isinstance(poll, bool) or not isinstance(poll, int | float) or not 0 < poll <= 60):
         raise ValueError(f"laser_verl: laser.poll_interval={poll!r} must be seconds in (0, 60], e.g. 0.05")
