@@ -1,6 +1,6 @@
 """What band_mix draws while the tracker learns: `python docs/figures/band_mix.py`.
 
-Trains the tiny reasoner on this computer's CPU with `none` and band_mix, some minutes, and writes band_mix.svg beside
+Trains the tiny reasoner on this computer's CPU with laser_d and band_mix, some minutes, and writes band_mix.svg beside
 this file, or where `--out` says. `--metrics FILE` draws the metrics that verl's file logger wrote in a run instead.
 """
 
@@ -32,7 +32,7 @@ def arguments(folder: Path) -> list[str]:
     return [
         f"--config-path={ROOT / 'configs'}",
         "--config-name=laser_verl",
-        *("~method", "hardware=cpu", "reward.reward_manager.name=none"),
+        *("method=laser_d", "hardware=cpu", "reward.reward_kwargs.lower_bound=8", "reward.reward_kwargs.interval=4"),
         f"+laser.sampler={{policy: band_mix, shares: {{{shares}}}, epsilon: 0}}",
         *("+laser.seeded_rollout=true", "+laser.seed=1", "algorithm.adv_estimator=grpo"),
         *(f"data.train_files={train}", f"data.val_files={train}", f"data.train_batch_size={PROMPTS}"),

@@ -9,7 +9,7 @@ import json
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -20,9 +20,6 @@ from laser_verl.core.checkpoints import STEP_FOLDER, step_of
 from laser_verl.core.prompt_index import key_texts
 from laser_verl.core.state import NAME, StateFile, read_state, replacing
 from laser_verl.core.tracker import DifficultyTracker
-
-if TYPE_CHECKING:
-    pass
 
 LATEST = "latest_checkpointed_iteration.txt"
 

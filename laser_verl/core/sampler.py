@@ -23,6 +23,11 @@ EPSILON = 0.05
 _EXPLORING = 1
 
 
+def explores(policy: Policy) -> bool:
+    """Whether prompts may be added to a policy's draws: not to a fixed order, nor where it keeps prompts out."""
+    return policy.is_adaptive and not policy.stays_inside
+
+
 class Sampler:
     """Draws the prompts of training steps by a policy.
 
@@ -48,7 +53,7 @@ class Sampler:
         policy.start(pool)
         self.policy = policy
         self._pool = pool
-        self._epsilon = epsilon if policy.is_adaptive and not policy.stays_inside else 0.0
+        self._epsilon = epsilon if explores(policy) else 0.0
         self._exploring = Walk(pool.size, (pool.seed, _EXPLORING))
         self._draws = 0
         self._in_flight: set[int] = set()

@@ -55,6 +55,23 @@ class Difficulty:
             ValueError: The policy cannot draw from these data.
         """
         assert self.settings is not None
+        row_of = self._rows_to_draw(rows, excluded, batch_size)
+        keys = rows.keys()[row_of]
+        self.tracker.keep_only(keys)
+        policy = self.settings.build_policy()
+        of_order = f"{rows.data.get('seed')}".encode() if policy.name == UNIFORM else b""
+        self._pool_digest = hashlib.blake2b(keys.tobytes() + of_order, digest_size=8).hexdigest()
+        order = order_of(len(keys)) if policy.name == UNIFORM else None
+        try:
+            columns = {name: values[row_of] for name, values in rows.columns(policy.column_names).items()}
+            pool = Pool(self.tracker, len(keys), columns, batch_size, seed, order)
+            self.sampler = Sampler(policy, pool, self.settings.epsilon_in_force())
+        except ValueError as error:
+            raise ValueError(f"laser_verl: laser.sampler, policy {policy.name}: {error}") from error
+        return self.sampler, row_of
+
+    def _rows_to_draw(self, rows: KeyedRows, excluded: Keys, batch_size: int) -> Ints:
+        """One row for each prompt that is trained on; ValueError where named keys repeat, or too few are left."""
         keys = rows.keys()
         distinct, first = np.unique(keys, return_index=True)
         row_of = np.sort(first[~np.isin(distinct, excluded)])
@@ -77,19 +94,7 @@ class Difficulty:
                 f"leaves {len(row_of)} for batches of {batch_size}; lower reward.reward_kwargs.monitor.size, or set "
                 "monitor.exclude=false"
             )
-        keys = keys[row_of]
-        self.tracker.keep_only(keys)
-        policy = self.settings.build_policy()
-        of_order = f"{rows.data.get('seed')}".encode() if policy.name == UNIFORM else b""
-        self._pool_digest = hashlib.blake2b(keys.tobytes() + of_order, digest_size=8).hexdigest()
-        order = order_of(len(keys)) if policy.name == UNIFORM else None
-        try:
-            columns = {name: values[row_of] for name, values in rows.columns(policy.column_names).items()}
-            pool = Pool(self.tracker, len(keys), columns, batch_size, seed, order)
-            self.sampler = Sampler(policy, pool, self.settings.epsilon_in_force())
-        except ValueError as error:
-            raise ValueError(f"laser_verl: laser.sampler, policy {policy.name}: {error}") from error
-        return self.sampler, row_of
+        return row_of
 
     def observe(self, rollouts: Rollouts) -> dict[str, float]:
         """Learn from a batch.

@@ -53,7 +53,7 @@ class KeyedRows:
         return getattr(self.__dict__["dataset"], name)
 
     def keys(self) -> Keys:
-        """The key of every row as a number, [rows]; read once, 15 microseconds a row."""
+        """The key of every row as a number, [rows]; read once."""
         if self._keys is None:
             names = ["data_source", self.data.prompt_key, "reward_model"] if self.column is None else [self.column]
             parts = [key_numbers([key_of(row, self.column) for row in rows]) for rows in self._rows(names)]

@@ -12,7 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 from laser_verl.core.checks import finite_number, unknown
 from laser_verl.core.monitor import Monitoring
 from laser_verl.core.policies.base import Policy, build_policy, policy_names
-from laser_verl.core.sampler import EPSILON
+from laser_verl.core.sampler import EPSILON, explores
 from laser_verl.core.tracker import DECAY, DifficultyTracker
 
 if TYPE_CHECKING:
@@ -66,8 +66,7 @@ class SamplerSettings:
 
     def epsilon_in_force(self) -> float:
         """The exploring share, 0 where the policy draws no prompts beside its own."""
-        policy = self.build_policy()
-        if not policy.is_adaptive or policy.stays_inside:
+        if not explores(self.build_policy()):
             return 0.0
         return EPSILON if self.epsilon is None else self.epsilon
 
@@ -152,7 +151,7 @@ def read_sampler(given: Mapping[str, Any] | None) -> SamplerSettings | None:
 def _check_epsilon(epsilon: Any, policy: Policy) -> None:
     if not 0 <= finite_number("epsilon", epsilon, EPSILON) <= 1:
         raise ValueError(f"epsilon={epsilon} must be a share from 0 to 1; give e.g. {EPSILON}")
-    if not policy.is_adaptive or policy.stays_inside:
+    if not explores(policy):
         raise ValueError(
             f"epsilon={epsilon} has no effect with policy={policy.name}, which draws no prompts beside its own; leave "
             "out epsilon"

@@ -2,51 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
 from laser_verl.core.checks import Ints
-from laser_verl.core.policies.base import PolicyBase, register_policy
+from laser_verl.core.policies.base import register_policy
 from laser_verl.core.policies.pool import Pool
 from laser_verl.core.policies.walk import Walk
+from laser_verl.core.policies.walking import WalkingPolicy
 
 
 @dataclass(kw_only=True, eq=False)
-class _Rounds(PolicyBase):
+class _Rounds(WalkingPolicy):
     """Every prompt once a round; what is left of a round and too little for a batch is dropped."""
-
-    _walk: Walk = field(init=False, repr=False)
 
     @property
     def is_adaptive(self) -> bool:
         """Never: the order is fixed."""
         return False
 
-    def start(self, pool: Pool) -> None:
-        """Begin round 0."""
-        super().start(pool)
-        self._walk = self._rounds(pool)
-
-    def _rounds(self, pool: Pool) -> Walk:
-        return pool.walk()
-
     def choose(self, count: int, rng: np.random.Generator, excluded: Ints) -> Ints:
         """Take the next prompts of the round."""
         return self._walk.take_whole(count)
-
-    def metrics(self) -> dict[str, float]:
-        """Name the round."""
-        return {"laser/sampler/round": float(self._walk.round)}
-
-    def position(self) -> dict[str, int]:
-        """Return the round, and the place in it."""
-        return self._walk.position()
-
-    def go_to(self, position: Mapping[str, int]) -> None:
-        """Go on from a place in a round."""
-        self._walk.go_to(position)
 
 
 @register_policy("uniform", source="verl's data loader with data.shuffle=true", formula="each prompt once a round")
@@ -72,6 +50,7 @@ class Sequential(_Rounds):
     Source: verl's data loader with `data.shuffle=false`.
     """
 
-    def _rounds(self, pool: Pool) -> Walk:
+    def rounds(self, pool: Pool) -> Walk:
+        """Return the walk in the order of the data."""
         in_order = np.arange(pool.size, dtype=np.int32)
         return Walk(pool.size, (pool.seed,), lambda _: in_order)

@@ -2,34 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 
 from laser_verl.core.checks import Bools, Ints
-from laser_verl.core.policies.base import PolicyBase
-from laser_verl.core.policies.pool import Pool
 from laser_verl.core.policies.shares import distinct_places, is_among
-from laser_verl.core.policies.walk import Walk
+from laser_verl.core.policies.walking import WalkingPolicy
 
 # How many prompts a draw looks at for each one that it wants.
 _LOOKED_AT = 64
 
 
 @dataclass(kw_only=True, eq=False)
-class SkippingPolicy(PolicyBase):
+class SkippingPolicy(WalkingPolicy):
     """Base of policies that go round the pool and pass over some prompts.
 
     A draw looks at 64 prompts for each one wanted; where it finds too few, it takes some of those it has passed over.
     """
-
-    _walk: Walk = field(init=False, repr=False)
-
-    def start(self, pool: Pool) -> None:
-        """Begin round 0."""
-        super().start(pool)
-        self._walk = pool.walk()
 
     def skips(self, rng: np.random.Generator) -> Callable[[Ints], Bools]:
         """Return what tells, of some places, which are to be passed over in this draw."""
@@ -53,15 +44,3 @@ class SkippingPolicy(PolicyBase):
         # All that it looked at may have been excluded.
         barred = np.union1d(excluded, taken)
         return np.concatenate([taken, distinct_places(self._pool.size, count - len(taken), rng, barred)])
-
-    def metrics(self) -> dict[str, float]:
-        """Name the round."""
-        return {"laser/sampler/round": float(self._walk.round)}
-
-    def position(self) -> dict[str, int]:
-        """Return the round, and the place in it."""
-        return self._walk.position()
-
-    def go_to(self, position: Mapping[str, int]) -> None:
-        """Go on from a place in a round."""
-        self._walk.go_to(position)
