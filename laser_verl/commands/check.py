@@ -9,6 +9,7 @@ from typing import Any
 
 import typer
 
+from laser_verl.commands.memory_text import as_lines, as_record
 from laser_verl.commands.output import write
 from laser_verl.verl_ext.checks import Report, check, read_arguments
 
@@ -18,7 +19,7 @@ def run(arguments: Sequence[str]) -> int:
 
     Args:
         arguments: What would follow `python -m verl.trainer.main_ppo`; `--json` anywhere among them prints one JSON
-            object instead of text.
+            object instead of text, `--memory` or `--memory=GIB` adds what the run takes of each GPU.
 
     Returns:
         0 if the run may start, 1 if not.
@@ -29,8 +30,11 @@ def run(arguments: Sequence[str]) -> int:
     given = read_arguments(arguments)
     report = check(given)
     if given.as_json:
-        found = {"ok": report.ok, "errors": [asdict(mistake) for mistake in report.mistakes]}
-        write(json.dumps({**found, "active": {**report.active, "notes": report.notes}}, default=str))
+        found: dict[str, Any] = {"ok": report.ok, "errors": [asdict(mistake) for mistake in report.mistakes]}
+        found["active"] = {**report.active, "notes": report.notes}
+        if given.gpu_gib is not None:
+            found["memory"] = as_record(report.memory) if report.memory else None
+        write(json.dumps(found, default=str))
     elif report.ok:
         write("\n".join(_as_lines(report)))
     else:
@@ -74,6 +78,7 @@ def _as_lines(report: Report) -> Iterator[str]:
         yield _line("sampling", "not seeded" if seed is None else f"seeded by {seed}")
     for note in report.notes:
         yield _line("note", note)
+    yield from as_lines(report.memory) if report.memory else ()
     yield _line("check", f"no mistake found in {active['seconds']} s")
 
 

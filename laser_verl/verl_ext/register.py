@@ -16,6 +16,8 @@ from typing import Any
 
 import wrapt
 
+from laser_verl import resolvers
+from laser_verl.verl_ext.compat import load_plugin_in_every_worker
 from laser_verl.verl_ext.logs import keep_messages
 
 logger = logging.getLogger("laser_verl")
@@ -72,12 +74,14 @@ def _loudly(kind: str, module: str) -> None:
 
 
 def _register() -> None:
+    resolvers.register()
     lazy = dict(_LAZY)
     if os.environ.get("VERL_PLATFORM", "").strip().lower() == "cpu":
         _loudly("platforms", "laser_verl.verl_ext.platform_cpu")
         lazy |= _CPU_LAZY
     for kind, (verl_module, our_module) in lazy.items():
         wrapt.when_imported(verl_module)(lambda _, kind=kind, name=our_module: _loudly(kind, name))
+    wrapt.when_imported("verl.trainer.constants_ppo")(load_plugin_in_every_worker)
 
 
 _register()

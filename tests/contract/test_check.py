@@ -109,7 +109,7 @@ def test_every_wrong_option_has_its_line(good: list[str]) -> None:
     report = check(
         [
             *good,
-            *(f"+{KWARGS}.alhpa=3", f"{KWARGS}.alpha=x", f"+{KWARGS}.thinking=deep", f"+{KWARGS}.window=0"),
+            *(f"+{KWARGS}.alhpa=3", f"{KWARGS}.alpha=x", f"+{KWARGS}.thinking=deep", f"{KWARGS}.window=0"),
             *("+laser.auto_mod=false", "+laser.seed=x", "actor_rollout_ref.rollout.n=1"),
             *("actor_rollout_ref.actor.ppo_micro_batch_size_per_gpu=8",),
             *("actor_rollout_ref.rollout.log_prob_micro_batch_size_per_gpu=8",),

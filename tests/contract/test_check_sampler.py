@@ -10,7 +10,7 @@ import pytest
 from omegaconf import OmegaConf
 
 from laser_verl.core.policies.base import build_policy, describe_policy
-from laser_verl.core.sampler import EPSILON
+from laser_verl.core.sampler import EPSILON, explores
 from laser_verl.verl_ext.checks import Report, check
 from tests.contract.good_run import CONFIGS, KWARGS, has_note, message
 
@@ -47,11 +47,16 @@ def test_a_preset_is_a_sampler(good: list[str]) -> None:
 @pytest.mark.parametrize("path", sorted((CONFIGS / "sampler").glob("*.yaml")), ids=lambda path: path.stem)
 def test_every_preset_names_a_policy_and_its_defaults(path: Path) -> None:
     preset = OmegaConf.to_container(OmegaConf.load(path))
-    options = dict(preset["laser"]["sampler"])
-    assert (options.pop("policy"), options.pop("epsilon")) == (path.stem, EPSILON)
-    policy, defaults = build_policy(path.stem, options), describe_policy(path.stem).options
-    assert {name: defaults[name] for name in options} == options
-    assert preset["data"]["dataloader_num_workers"] == 0 if policy.is_adaptive else "data" not in preset
+    info = describe_policy(path.stem)
+    policy, *epsilon = (
+        preset["laser"]["sampler"].pop(name) for name in ("policy", "epsilon") if name in preset["laser"]["sampler"]
+    )
+    assert policy == path.stem
+    # what has no default is left to the user, and such policies draw only their own prompts
+    assert preset["laser"]["sampler"] == {**info.options, **dict.fromkeys(info.required, "???")}
+    is_explored = not info.required and explores(build_policy(path.stem, {}))
+    assert epsilon == ([EPSILON] if is_explored else [])
+    assert preset.get("data") == ({"dataloader_num_workers": 0} if is_explored else None)
 
 
 @pytest.mark.parametrize(
@@ -130,18 +135,18 @@ def test_repeated_rows_are_noted_and_repeated_names_refused(good: list[str], tmp
 
 
 def test_a_monitor_set(good: list[str], tmp_path: Path) -> None:
-    monitor = [*good, f"+{KWARGS}.source=monitor"]
-    report = check([*monitor, f"+{KWARGS}.monitor={{size: 10, exclude: true}}"])
+    monitor = [*good, f"{KWARGS}.source=monitor"]
+    report = check([*monitor, f"{KWARGS}.monitor={{size: 10, exclude: true}}"])
     assert report.mistakes == []
     assert report.active["targets"].endswith("from a monitor set of 10 prompts, every 20 steps")
     assert report.active["sampler"] == {"policy": "uniform", "epsilon": 0.0, "prompts": 14}
     told = message(check(monitor), f"{KWARGS}.monitor")
     assert "monitor.size=500 prompts are more than the 24 rows of the training data" in told
-    told = message(check([*monitor, f"+{KWARGS}.monitor={{file: {tmp_path / 'none.parquet'}}}"]), f"{KWARGS}.monitor")
+    told = message(check([*monitor, f"{KWARGS}.monitor={{file: {tmp_path / 'none.parquet'}}}"]), f"{KWARGS}.monitor")
     assert "none.parquet is no file" in told
     [held_out] = [text.partition("=")[2] for text in good if text.startswith("data.val_files=")]
-    assert check([*monitor, f"+{KWARGS}.monitor={{file: {held_out}}}"]).mistakes == []
-    told = message(check([*monitor, f"+{KWARGS}.monitor={{size: 20, exclude: true}}"]), SAMPLER)
+    assert check([*monitor, f"{KWARGS}.monitor={{file: {held_out}}}"]).mistakes == []
+    told = message(check([*monitor, f"{KWARGS}.monitor={{size: 20, exclude: true}}"]), SAMPLER)
     assert "keeps 20 prompts out of the training, which leaves 4 for batches of 8" in told
 
 
@@ -159,15 +164,15 @@ def test_columns_at_the_top_of_the_data_are_read_and_rows_cut_as_verl_does(good:
 
 
 def test_a_monitor_file_is_read(good: list[str], tmp_path: Path) -> None:
-    monitor = [*good, f"+{KWARGS}.source=monitor"]
+    monitor = [*good, f"{KWARGS}.source=monitor"]
     bad, odd = tmp_path / "bad.parquet", tmp_path / "odd.parquet"
     bad.write_bytes(b"junk")
     pq.write_table(pa.table({"a": [1, 2]}), odd)
     for path in (bad, odd):
-        told = message(check([*monitor, f"+{KWARGS}.monitor={{file: {path}}}"]), f"{KWARGS}.monitor")
+        told = message(check([*monitor, f"{KWARGS}.monitor={{file: {path}}}"]), f"{KWARGS}.monitor")
         assert f"{KWARGS}.monitor.file={path} must be a data file like those of data.train_files" in told
 
 
 def test_a_monitor_set_without_its_source(good: list[str]) -> None:
-    told = message(check([*good, f"+{KWARGS}.monitor={{size: 10}}"]), f"{KWARGS}.monitor")
+    told = message(check([*good, f"{KWARGS}.monitor={{size: 10}}"]), f"{KWARGS}.monitor")
     assert "has no effect with source='recent'" in told

@@ -65,7 +65,9 @@ def test_wheel_carries_configs_and_data_and_nothing_from_outside_the_package(whe
     assert {name.split("/")[0] for name in names} == {"laser_verl", info}
     assert f"{info}/licenses/LICENSE" in names
 
-    configs = {path.relative_to(REPOSITORY).as_posix() for path in (REPOSITORY / "configs").rglob("*.yaml")}
+    configs = {
+        path.relative_to(REPOSITORY).as_posix() for path in (REPOSITORY / "configs").rglob("*") if path.is_file()
+    }
     assert "configs/laser_verl.yaml" in configs
     assert {f"laser_verl/{path}" for path in configs} <= names
 

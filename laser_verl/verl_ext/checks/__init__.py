@@ -42,6 +42,11 @@ def check(arguments: Arguments | Sequence[str]) -> Report:
     config = compose_config(given, report)
     if config is not None:
         _check_config(config, report)
+    if config is not None and given.gpu_gib is not None and report.ok:
+        from laser_verl.verl_ext.checks.memory import check_memory
+
+        with report.guard("--memory"):
+            report.memory = check_memory(config, given.gpu_gib, report)
     report.active["seconds"] = round(time.perf_counter() - begun, 1)
     return report
 

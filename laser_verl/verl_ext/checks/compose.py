@@ -21,30 +21,35 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
+from laser_verl import resolvers
 from laser_verl.commands import WrongUsage
 from laser_verl.verl_ext.checks.report import Report, one_line
 
 _OURS = ("reward.reward_kwargs", "laser")
+_MEMORY = re.compile(r"--memory(=.*)?")
+_GPU_GIB = 80.0
 _QUOTED_GROUP = re.compile(r"Could not find '([^']+)'")
 _GRAMMAR = "quote values that hold =, commas or brackets for Hydra too, e.g. 'data.train_files=[\"a=b.parquet\"]'"
 
 
 @dataclass(frozen=True)
 class Arguments:
-    """The arguments of `main_ppo`, and `--json`."""
+    """The arguments of `main_ppo`, and those of ours."""
 
     overrides: tuple[str, ...]
     config_path: str | None
     config_name: str
     config_dir: str | None
-    as_json: bool
+    as_json: bool = False
+    gpu_gib: float | None = None
+    """Memory of a GPU, where `--memory` asks for the arithmetic."""
 
 
 def read_arguments(arguments: Sequence[str]) -> Arguments:
     """Read a command line as Hydra reads it.
 
     Args:
-        arguments: What would follow `python -m verl.trainer.main_ppo`, and perhaps `--json`.
+        arguments: What would follow `python -m verl.trainer.main_ppo`, and perhaps `--json` and `--memory[=GIB]`.
 
     Returns:
         The arguments.
@@ -56,13 +61,16 @@ def read_arguments(arguments: Sequence[str]) -> Arguments:
     parser = get_args_parser()
 
     def refuse(message: str) -> NoReturn:
-        raise WrongUsage(f"check takes the arguments of `python -m verl.trainer.main_ppo`, and --json; {message}")
+        raise WrongUsage(
+            f"check takes the arguments of `python -m verl.trainer.main_ppo`, --json and --memory; {message}"
+        )
 
     parser.error = refuse  # type: ignore[method-assign]
     # Hydra's --version prints and exits; it is not for a check.
     if "--version" in arguments:
         refuse("leave out --version")
-    given: argparse.Namespace = parser.parse_args([text for text in arguments if text != "--json"])
+    theirs = [text for text in arguments if text != "--json" and not _MEMORY.fullmatch(text)]
+    given: argparse.Namespace = parser.parse_args(theirs)
     others = ("cfg", "multirun", "hydra_help", "help", "info", "shell_completion", "experimental_rerun", "resolve")
     for name in others:
         if getattr(given, name, None):
@@ -73,7 +81,24 @@ def read_arguments(arguments: Sequence[str]) -> Arguments:
         config_name=given.config_name or "ppo_trainer",
         config_dir=given.config_dir,
         as_json="--json" in arguments,
+        gpu_gib=_gpu_gib(arguments),
     )
+
+
+def _gpu_gib(arguments: Sequence[str]) -> float | None:
+    """What `--memory` says; None without it."""
+    asked = [found[1] for text in arguments if (found := _MEMORY.fullmatch(text))]
+    if not asked:
+        return None
+    if asked[-1] is None:
+        return _GPU_GIB
+    try:
+        size = float(asked[-1][1:])
+    except ValueError:
+        size = 0.0
+    if not 0 < size < float("inf"):
+        raise WrongUsage(f"--memory{asked[-1]}: give the memory of a GPU in GiB, e.g. --memory=80")
+    return size
 
 
 def compose_config(arguments: Arguments, report: Report) -> DictConfig | None:
@@ -117,6 +142,7 @@ def compose_config(arguments: Arguments, report: Report) -> DictConfig | None:
 
 
 def _compose(arguments: Arguments, overrides: list[str]) -> DictConfig:
+    resolvers.register()
     with _primary(arguments.config_path):
         if arguments.config_dir is not None:
             folder = os.path.abspath(arguments.config_dir)

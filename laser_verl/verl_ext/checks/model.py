@@ -59,13 +59,24 @@ def check_other_models(config: DictConfig, report: Report) -> None:
         report: Takes mistakes and notes.
     """
     if report.active.get("critic"):
-        _folder("critic.model.path", OmegaConf.select(config, "critic.model.path"), report)
+        model_folder("critic.model.path", OmegaConf.select(config, "critic.model.path"), report)
     if config.reward.reward_model.enable:
-        _folder("reward.reward_model.model_path", OmegaConf.select(config, "reward.reward_model.model_path"), report)
+        model_folder(
+            "reward.reward_model.model_path", OmegaConf.select(config, "reward.reward_model.model_path"), report
+        )
 
 
-def _folder(key: str, path: Any, report: Report) -> str | None:
-    """The local folder of a model, from the cache if it is a hub id; nothing is downloaded."""
+def model_folder(key: str, path: Any, report: Report) -> str | None:
+    """Find the local folder of a model, from the cache if it is a hub id; nothing is downloaded.
+
+    Args:
+        key: Dotted key of the config, for messages.
+        path: Its value.
+        report: Takes the mistake, or a note where the model may be fine and is not here.
+
+    Returns:
+        The folder; None where it is not on this machine.
+    """
     if not path:
         report.add(key, f"{key} is not set; give a model folder or a hub id")
         return None
@@ -92,7 +103,7 @@ def _load(config: DictConfig, report: Report) -> Any:
     from verl.utils.config import omega_conf_to_dataclass
 
     key = f"{_NODE}.path"
-    folder = _folder(key, OmegaConf.select(config, key), report)
+    folder = model_folder(key, OmegaConf.select(config, key), report)
     if folder is None:
         return None
     node = config.actor_rollout_ref.model.copy()
@@ -100,7 +111,7 @@ def _load(config: DictConfig, report: Report) -> Any:
         node.path = folder
     for name in ("hf_config_path", "tokenizer_path"):
         if node.get(name):
-            node[name] = _folder(f"{_NODE}.{name}", node[name], report)
+            node[name] = model_folder(f"{_NODE}.{name}", node[name], report)
             if node[name] is None:
                 return None
     try:

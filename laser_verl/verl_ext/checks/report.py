@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, MissingMandatoryValue
 
+from laser_verl.memory import Estimate
 from laser_verl.verl_ext.refusals import Refused
 
 T = TypeVar("T")
@@ -34,6 +35,8 @@ class Report:
     mistakes: list[Mistake] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     active: dict[str, Any] = field(default_factory=dict)
+    memory: Estimate | None = None
+    """What the run takes of each GPU, where that was asked for."""
 
     @property
     def ok(self) -> bool:
