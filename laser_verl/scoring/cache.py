@@ -9,7 +9,7 @@ from typing import Final
 
 from cachetools import LRUCache
 
-from laser_verl.scoring.pool import MathPool
+from laser_verl.scoring.pool import MATHEMATICS, MathPool
 from laser_verl.scoring.verdict import Layer, Status
 
 logger = logging.getLogger(__name__)
@@ -27,10 +27,12 @@ class CachedJudge:
     Args:
         num_workers: Most math-verify processes at a time, at least 1.
         timeout_seconds: Limit for one comparison, in seconds.
+        judging: What compares, as `MathPool` takes it.
     """
 
-    def __init__(self, num_workers: int, timeout_seconds: float) -> None:
-        self._settings = num_workers, timeout_seconds
+    def __init__(self, num_workers: int, timeout_seconds: float, judging: str = MATHEMATICS) -> None:
+        self._settings = num_workers, timeout_seconds, judging
+        self._layer: Layer = "math_verify" if judging == MATHEMATICS else "task"
         self.begin()
         _judges.add(self)
 
@@ -52,7 +54,8 @@ class CachedJudge:
             answer: The model's answer.
 
         Returns:
-            A future with the status, shared by all who ask the same (do not cancel it), and "cache" or "math_verify".
+            A future with the status, shared by all who ask the same (do not cancel it), and "cache", or else
+            "math_verify", or "task" where something else compares.
 
         Raises:
             RuntimeError: If the pool is closed.
@@ -64,7 +67,7 @@ class CachedJudge:
                 return future, "cache"
             future = self._known[key] = self._pool.submit(golds, answer)
         future.add_done_callback(lambda done: self._settle(key, done))
-        return future, "math_verify"
+        return future, self._layer
 
     def _settle(self, key: _Key, done: Future[Status]) -> None:
         if done.cancelled() or done.exception() is not None:

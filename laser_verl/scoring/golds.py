@@ -1,6 +1,7 @@
 """Golds that cannot be read, found before a run rather than counted as wrong answers in it."""
 
 from collections.abc import Sequence
+from contextlib import closing
 from typing import Final
 
 from laser_verl.scoring import guards
@@ -8,6 +9,29 @@ from laser_verl.scoring.pool import MathPool
 from laser_verl.scoring.readings import read
 
 _NUM_WORKERS: Final = 2
+
+
+class GoldReader:
+    """Reads golds of mathematics, with worker processes that stay for the next ones.
+
+    Args:
+        timeout_seconds: Limit for math-verify to read one gold, in seconds.
+    """
+
+    def __init__(self, timeout_seconds: float = 5.0) -> None:
+        self._pool = MathPool(_NUM_WORKERS, timeout_seconds)
+
+    def unreadable(self, golds: Sequence[str]) -> list[int]:
+        """Find the golds that no answer but the same text could ever equal; see `unreadable`."""
+        found = {text: _is_unreadable_at_once(text) for text in golds}
+        undecided = [text for text, verdict in found.items() if verdict is None]
+        futures = [(text, self._pool.submit([], text)) for text in undecided]
+        found |= {text: future.result() != "different" for text, future in futures}
+        return [index for index, text in enumerate(golds) if found[text]]
+
+    def close(self) -> None:
+        """Kill the worker processes."""
+        self._pool.close()
 
 
 def unreadable(golds: Sequence[str], timeout_seconds: float = 5.0) -> list[int]:
@@ -24,15 +48,8 @@ def unreadable(golds: Sequence[str], timeout_seconds: float = 5.0) -> list[int]:
     Raises:
         RuntimeError: If no math-verify worker can be started.
     """
-    found = {text: _is_unreadable_at_once(text) for text in golds}
-    undecided = [text for text, verdict in found.items() if verdict is None]
-    pool = MathPool(_NUM_WORKERS, timeout_seconds)
-    try:
-        futures = [(text, pool.submit([], text)) for text in undecided]
-        found |= {text: future.result() != "different" for text, future in futures}
-    finally:
-        pool.close()
-    return [index for index, text in enumerate(golds) if found[text]]
+    with closing(GoldReader(timeout_seconds)) as reader:
+        return reader.unreadable(golds)
 
 
 def _is_unreadable_at_once(text: str) -> bool | None:

@@ -1,4 +1,4 @@
-"""Worker processes for math-verify that are killed at the time limit and replaced.
+"""Worker processes for math-verify, or another library that judges, that are killed at the time limit and replaced.
 
 Plain `subprocess`, not `multiprocessing`: it works inside daemon processes, never imports the host's `__main__` again,
 and a worker killed from outside costs at most its own task.
@@ -31,6 +31,9 @@ KILL_SECONDS = 5.0
 
 MOST_STARTS = 4
 
+MATHEMATICS = "laser_verl.scoring.judge"
+"""The module whose `load_judge` is math-verify's comparison."""
+
 _Task = tuple[Future[Status], bytes]
 
 
@@ -41,10 +44,11 @@ class Killed(RuntimeError):
 class _Worker:
     """One process and its pipes."""
 
-    def __init__(self, timeout_seconds: float) -> None:
+    def __init__(self, timeout_seconds: float, judging: str) -> None:
         script = Path(__file__).with_name("worker.py")
+        self._judging = judging
         self._process = subprocess.Popen(
-            [sys.executable, "-P", str(script), str(timeout_seconds), str(os.getpid())],
+            [sys.executable, "-P", str(script), str(timeout_seconds), str(os.getpid()), judging],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env=os.environ | {"PYTHONPATH": os.pathsep.join(os.fspath(path) for path in sys.path if path)},
@@ -65,10 +69,10 @@ class _Worker:
             code = self._process.returncode
             self.kill()
             if code is not None and code < 0:
-                raise Killed(f"signal {-code} ended the math-verify worker while it started") from error
+                raise Killed(f"signal {-code} ended the scoring worker while it started") from error
             raise RuntimeError(
-                f"the math-verify worker did not start (exit code {self._process.returncode}); its standard error has "
-                f'the reason; try: {sys.executable} -c "import math_verify"'
+                f"the scoring worker did not start (exit code {self._process.returncode}); its standard error has the "
+                f'reason; try: {sys.executable} -c "import {self._judging} as j; j.load_judge()"'
             ) from error
 
     def ask(self, request: bytes, timeout_seconds: float) -> Any:
@@ -108,11 +112,13 @@ class MathPool:
     Args:
         num_workers: Most processes at a time, at least 1.
         timeout_seconds: Limit for one comparison, counted from when a warm worker has it.
+        judging: Module whose `load_judge` gives, in the processes, what compares golds with an answer.
     """
 
-    def __init__(self, num_workers: int, timeout_seconds: float) -> None:
+    def __init__(self, num_workers: int, timeout_seconds: float, judging: str = MATHEMATICS) -> None:
         self._num_workers = num_workers
         self._timeout_seconds = timeout_seconds
+        self._judging = judging
         self._tasks: queue.SimpleQueue[_Task | None] = queue.SimpleQueue()
         self._lock = threading.Lock()
         self._threads: list[threading.Thread] = []
@@ -202,7 +208,7 @@ class MathPool:
 
     def _start_once(self) -> _Worker:
         self._refuse_if_closed()
-        worker = _Worker(self._timeout_seconds)
+        worker = _Worker(self._timeout_seconds, self._judging)
         with self._lock:
             self._workers.add(worker)  # before it is warm, so that close() finds it
         try:

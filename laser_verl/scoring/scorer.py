@@ -10,11 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from laser_verl.scoring import formats, guards, loops
-from laser_verl.scoring.answers import Gold, gold_answers, normalise
+from laser_verl.scoring.answers import Gold, normalise
 from laser_verl.scoring.cache import CachedJudge
 from laser_verl.scoring.layers import compare
 from laser_verl.scoring.released_loops import is_repetitive_as_released
-from laser_verl.scoring.tasks import Judge
+from laser_verl.scoring.short_answers import bare_text
+from laser_verl.scoring.tasks import Judge, Verifier, read_golds
 from laser_verl.scoring.verdict import Layer, Status, Verdict
 
 Repetition = Literal["strict", "released_code"]
@@ -72,6 +73,8 @@ class Scorer:
         self._thinking = thinking
         self.is_repetitive = {"strict": loops.is_repetitive, "released_code": is_repetitive_as_released}[repetition]
         self._judged = CachedJudge(num_workers, timeout_seconds)
+        self._verified: dict[Verifier, CachedJudge] = {}
+        self._limits = num_workers, timeout_seconds
 
     async def score_async(
         self,
@@ -82,7 +85,7 @@ class Scorer:
         prompt_opens_think: bool = False,
         *,
         row: object = None,
-        judge: Judge | None = None,
+        judge: Judge | Verifier | None = None,
     ) -> Verdict:
         r"""Verify one response without ever holding the event loop for more than a few milliseconds.
 
@@ -93,7 +96,7 @@ class Scorer:
             truncated: Generation stopped at the length limit.
             prompt_opens_think: The prompt ended with `<think>` (`formats.prompt_opens_think`).
             row: What names the data row in an error.
-            judge: What compares a gold with an answer, of `tasks.build`; None compares as mathematics.
+            judge: What compares a gold with an answer, of a task that `tasks.build` made; None compares as mathematics.
 
         Returns:
             The verdict. E.g. `<think>a</think> \boxed{0.5}` with gold "1/2": correct, well formed, "equal".
@@ -103,7 +106,7 @@ class Scorer:
             RuntimeError: If no math-verify worker can be started, or the scorer is closed.
         """
         begun = time.perf_counter()
-        golds = gold_answers(gold, row)
+        golds = read_golds(judge, gold, row)
         _refuse_other_than_text(response, row)
         if len(response) > _INLINE_CHARACTERS:
             draft = await asyncio.to_thread(self._draft, response, golds, token_ids, prompt_opens_think, judge)
@@ -111,7 +114,7 @@ class Scorer:
             draft = self._draft(response, golds, token_ids, prompt_opens_think, judge)
         if draft.status is not None:
             return _verdict(draft, draft.status, draft.layer, begun, truncated)
-        future, layer = self._judged.ask(draft.golds, draft.answer)
+        future, layer = self._judge(judge).ask(draft.golds, draft.answer)
         judged = await asyncio.shield(asyncio.wrap_future(future))  # others may wait for the same
         return _verdict(draft, judged, layer, begun, truncated)
 
@@ -124,21 +127,29 @@ class Scorer:
         prompt_opens_think: bool = False,
         *,
         row: object = None,
-        judge: Judge | None = None,
+        judge: Judge | Verifier | None = None,
     ) -> Verdict:
         """Verify one response and wait for the verdict; from any thread. See `score_async`."""
         begun = time.perf_counter()
-        golds = gold_answers(gold, row)
+        golds = read_golds(judge, gold, row)
         _refuse_other_than_text(response, row)
         draft = self._draft(response, golds, token_ids, prompt_opens_think, judge)
         if draft.status is not None:
             return _verdict(draft, draft.status, draft.layer, begun, truncated)
-        future, layer = self._judged.ask(draft.golds, draft.answer)
+        future, layer = self._judge(judge).ask(draft.golds, draft.answer)
         return _verdict(draft, future.result(), layer, begun, truncated)
 
     def close(self) -> None:
         """Kill the worker processes. Called at exit as well; a second call does nothing."""
-        self._judged.close()
+        for judge in (self._judged, *self._verified.values()):
+            judge.close()
+
+    def _judge(self, judge: Judge | Verifier | None) -> CachedJudge:
+        if not isinstance(judge, Verifier):
+            return self._judged
+        if judge not in self._verified:  # what another thread has made meanwhile is taken
+            self._verified.setdefault(judge, CachedJudge(*self._limits, judge.judging))
+        return self._verified[judge]
 
     def _draft(
         self,
@@ -146,7 +157,7 @@ class Scorer:
         golds: list[str],
         token_ids: Sequence[int] | NDArray[np.integer] | None,
         prompt_opens_think: bool,
-        judge: Judge | None,
+        judge: Judge | Verifier | None,
     ) -> _Draft:
         parsed = formats.parse(response, self._thinking, prompt_opens_think)
         repetitive = self.is_repetitive(loops.word_ids(response) if token_ids is None else token_ids)
@@ -154,6 +165,8 @@ class Scorer:
         status: Status | None
         if not answer:
             status, layer, undecided = "unparseable", "format", golds
+        elif isinstance(judge, Verifier):
+            status, layer, undecided, answer = None, "task", golds, _as_written(parsed.answer or "")
         elif judge is not None:
             is_equal = any(judge(gold, answer) for gold in golds)
             status, layer, undecided = "equal" if is_equal else "different", "task", golds
@@ -166,6 +179,11 @@ def _refuse_other_than_text(response: object, row: object) -> None:
     if not isinstance(response, str):
         where = "" if row is None else f"row {row!r}: "
         raise ValueError(f"{where}response={response!r:.80} must be a text, not {type(response).__name__}")
+
+
+def _as_written(answer: str) -> str:
+    r"""An answer with its lines and signs; out of a `\text{}` around all of it."""
+    return bare_text(answer) if answer.startswith("\\") else answer
 
 
 def _compare(golds: list[str], answer: str) -> tuple[Status | None, Layer, list[str]]:

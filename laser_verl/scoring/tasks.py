@@ -6,10 +6,24 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any, Final
 
+from laser_verl.scoring import gym_verifiers
+from laser_verl.scoring.answers import Gold, gold_answers
 from laser_verl.scoring.short_answers import Within, bare_text, read_letter, read_number, same_choice, same_text
 
 Judge = Callable[[str, str], bool]
 """Says of a gold and an answer, both normalised, whether they are equal."""
+
+
+@dataclass(frozen=True)
+class Verifier:
+    """A judge that gets gold and answer as they were written, in a process that is killed at the limits.
+
+    Args:
+        judging: Module whose `load_judge` gives what compares them there.
+    """
+
+    judging: str
+
 
 DEFAULT: Final = "default"
 """The entry for every source that has no other."""
@@ -26,6 +40,8 @@ SHIPPED: Final[Mapping[str, str]] = dict.fromkeys(
         "math_dapo_reasoning",
         "agentica-org/DeepScaleR-Preview-Dataset",
         "deepscaler",
+        "open-r1/OpenR1-Math-220k",
+        "train-math-*",
         "aime*",
         "amc23",
         "math500",
@@ -34,8 +50,9 @@ SHIPPED: Final[Mapping[str, str]] = dict.fromkeys(
         "tiny_world/*",
     ),
     "math",
-)
-"""Scorers of the sources that verl itself scores as mathematics, and of the papers' sets; `*` stands for any end."""
+) | {"reasoning_gym/*": "reasoning_gym"}
+"""Scorers of the sources that verl itself scores as mathematics, and of those that `laser-verl prepare` writes; `*`
+stands for any end."""
 
 # verl scores these by running the answer as a program or against what a search found; the gold is no answer.
 _CODE_SOURCES = ("codecontests", "apps", "codeforces", "taco")
@@ -71,9 +88,23 @@ class Task:
     """
 
     name: str
-    judge: Judge | None = None
+    judge: Judge | Verifier | None = None
     check_gold: Callable[[str], str | None] = _any_gold
     function: Function | None = None
+
+
+def read_golds(judge: Judge | Verifier | None, gold: Gold | None, row: object = None) -> list[str]:
+    """Turn the gold of a data row into what its judge compares with; raises as `answers.gold_answers`.
+
+    Args:
+        judge: Of the row's `Task`.
+        gold: The row's gold.
+        row: What names the row in an error.
+
+    Returns:
+        One or more texts: normalised, but for a `Verifier` as it was written.
+    """
+    return [gold] if isinstance(judge, Verifier) and isinstance(gold, str) else gold_answers(gold, row)
 
 
 def _check_text(gold: str) -> str | None:
@@ -94,6 +125,7 @@ _SIMPLE: Final[Mapping[str, Task]] = {
     "exact": Task("exact", same_text, _check_text),
     "multiple_choice": Task("multiple_choice", same_choice, _check_letter),
 }
+GYM: Final = Task("reasoning_gym", Verifier(gym_verifiers.__name__), gym_verifiers.check_gold)
 _TOLERANCES: Final = ("relative_tolerance", "absolute_tolerance")
 SCORERS: Final = (*_SIMPLE, "numeric")
 
@@ -202,7 +234,7 @@ class Scorers:
         if (own := self.entry_of(name)) is not None:
             return self.entries[own]
         if (shipped := covering(name, SHIPPED)) is not None:
-            return _SIMPLE[SHIPPED[shipped]]
+            return GYM if SHIPPED[shipped] == GYM.name else _SIMPLE[SHIPPED[shipped]]
         default = self.entries.get(DEFAULT)
         return None if default is not None and is_run_or_searched(name) and default.function is None else default
 

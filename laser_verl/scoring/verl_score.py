@@ -15,10 +15,9 @@ from collections.abc import Mapping
 from typing import Any, cast
 
 from laser_verl.core import Scores
-from laser_verl.scoring.answers import gold_answers
 from laser_verl.scoring.formats import reader
 from laser_verl.scoring.scorer import LONGEST_SECONDS, Scorer
-from laser_verl.scoring.tasks import DEFAULT, MATH, Scorers, Task, read_scorers
+from laser_verl.scoring.tasks import DEFAULT, MATH, Scorers, Task, read_golds, read_scorers
 from laser_verl.scoring.verdict import LAYERS, STATUSES, Verdict
 
 _SCORES = Scores()
@@ -149,7 +148,7 @@ def _task(choice: Scorers, data_source: str, ground_truth: Any, row: str) -> Tas
     if task is None:
         missing = choice.explain_missing(data_source, "reward.custom_reward_function.reward_kwargs.scorers")
         raise ValueError(f"the row with {row} {missing}")
-    for gold in gold_answers(ground_truth, row):
+    for gold in read_golds(task.judge, ground_truth, row):
         if problem := task.check_gold(gold):
             raise ValueError(f"the row with {row}: ground_truth={gold!r:.80} {problem}")
     return task

@@ -1,13 +1,14 @@
-"""A process that runs math-verify: one JSON request per line on standard input, one JSON reply per line back.
+"""A process that compares answers: one JSON request per line on standard input, one JSON reply per line back.
 
-`pool.py` starts it as a script, so that the host's `__main__` is not imported again. It imports math-verify once, and
-forks: the child judges what this process hands on, and when that takes too long, or too much memory, or somebody kills
-the child, this process says so, and the next child is there in milliseconds and as warm.
+`pool.py` starts it as a script, so that the host's `__main__` is not imported again. It imports math-verify, or another
+library that judges, once, and forks: the child judges what this process hands on, and when that takes too long, or too
+much memory, or somebody kills the child, this process says so, and the next child is there in milliseconds and as warm.
 """
 
 import contextlib
 import ctypes
 import gc
+import importlib
 import json
 import logging
 import os
@@ -20,8 +21,6 @@ from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 from typing import NoReturn
 
-from laser_verl.scoring.judge import load_judge
-
 MEMORY_BYTES = 1 << 30
 
 _SHORT_OF_MEMORY = 0.95
@@ -33,12 +32,13 @@ _Judge = Callable[[Sequence[str], str], str]
 _PR_SET_PDEATHSIG = 1
 
 
-def main(timeout_seconds: float, parent: int) -> None:
+def main(timeout_seconds: float, parent: int, judging: str) -> None:
     """Have requests answered until standard input ends, or the parent does.
 
     Args:
         timeout_seconds: Limit for one request, in seconds.
         parent: Process id of the parent.
+        judging: Module whose `load_judge` gives what compares golds with an answer.
     """
     # Forks of the parent keep standard input open when it dies. The kernel goes by the thread that started this
     # process, which in `pool.py` serves it to its end.
@@ -50,7 +50,7 @@ def main(timeout_seconds: float, parent: int) -> None:
     _limit_memory()
     logging.disable(logging.CRITICAL)  # math-verify warns about every text it cannot read
     warnings.simplefilter("ignore")  # and so does sympy
-    judge = load_judge()
+    judge = importlib.import_module(judging).load_judge()
     gc.freeze()  # what is loaded by now stays shared between the children
     with contextlib.suppress(BrokenPipeError):  # no one left to reply to
         _write(replies, "ready")
@@ -137,4 +137,4 @@ def _serve(judge: _Judge, requests: Connection, timeout_seconds: float) -> NoRet
 
 
 if __name__ == "__main__":
-    main(float(sys.argv[1]), int(sys.argv[2]))
+    main(float(sys.argv[1]), int(sys.argv[2]), sys.argv[3])

@@ -26,7 +26,7 @@ from laser_verl.core.registry import METHODS, method_names
 from laser_verl.core.rollouts import Rollouts
 from laser_verl.scoring import LAYERS, STATUSES, Scorer
 from laser_verl.scoring.formats import prompt_opens_think, thinks
-from laser_verl.scoring.tasks import Judge
+from laser_verl.scoring.tasks import Judge, Verifier
 from laser_verl.verl_ext.columns import DATA_SOURCE, USES_THINKING, read_numbers
 from laser_verl.verl_ext.compat import all_or_nothing
 from laser_verl.verl_ext.layout import MAX_TOKENS
@@ -161,7 +161,7 @@ class LengthRewardManager(RewardManagerBase):
             return await self._by_function(self.functions[task.function], task.name, response)
         return await self._by_scorer(task.judge, response)
 
-    async def _by_scorer(self, judge: Judge | None, response: _Response) -> dict[str, Any]:
+    async def _by_scorer(self, judge: Judge | Verifier | None, response: _Response) -> dict[str, Any]:
         gold, name = ground_truth(response.item), row_name(response.item)
         try:
             verdict = await self.scorer.score_async(

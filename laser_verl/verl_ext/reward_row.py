@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 
 from laser_verl.scoring import LAYERS, STATUSES
-from laser_verl.scoring.answers import gold_answers
-from laser_verl.scoring.tasks import Scorers, Task
+from laser_verl.scoring.tasks import Scorers, Task, read_golds
 
 ERROR = "laser_error"
 """Key of ``reward_extra_info`` under which a reward worker sends the reason why it could not score a row."""
@@ -110,7 +109,7 @@ def scorer_of(item: Any, scorers: Scorers) -> Task:
     if task.judge is None:
         return task
     try:
-        golds = gold_answers(ground_truth(item), name)
+        golds = read_golds(task.judge, ground_truth(item), name)
     except ValueError as error:
         raise BadRow(f"laser_verl: {error}") from error
     for gold in golds:

@@ -187,8 +187,8 @@ def test_like_names_are_not_shipped(source: str | None) -> None:
     assert read_scorers(None).find(source) is None
 
 
-def test_what_is_shipped_is_mathematics() -> None:
-    assert set(SHIPPED.values()) == {"math"}
+def test_what_is_shipped_is_mathematics_or_has_a_verifier() -> None:
+    assert set(SHIPPED.values()) == {"math", "reasoning_gym"}
 
 
 def test_scorers_travel_to_other_processes() -> None:

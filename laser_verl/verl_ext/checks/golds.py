@@ -5,9 +5,8 @@ from __future__ import annotations
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from laser_verl.scoring.answers import gold_answers
 from laser_verl.scoring.golds import unreadable
-from laser_verl.scoring.tasks import Scorers
+from laser_verl.scoring.tasks import Scorers, read_golds
 from laser_verl.verl_ext.checks.tables import Rows
 
 # Reading mathematics takes time where the fast layers cannot.
@@ -101,7 +100,7 @@ def _unreadable(rows: Rows, scorers: Scorers, timeout_seconds: float) -> list[tu
         if task is None or task.function is not None or (task.judge is None and row >= _ROWS_OF_MATHEMATICS):
             continue
         try:
-            answers = gold_answers(gold)
+            answers = read_golds(task.judge, gold)
         except ValueError as error:
             wrong.append((row, str(error)))
             continue
