@@ -77,6 +77,7 @@ def test_fixed_micro_batches_and_lora() -> None:
     )
 
 
+@pytest.mark.timeout(600)
 def test_the_page_is_up_to_date_and_presets_fit_where_it_says_so() -> None:
     script = runpy.run_path(str(REPOSITORY / "docs" / "make_memory.py"))
     text = script["PAGE"].read_text(encoding="utf-8")
