@@ -145,9 +145,22 @@ def _path(key: str, path: Path) -> str:
     return f"{key}={QuotedString(text, Quote.single).with_quotes()}"
 
 
+def small_options(method: str, is_own: bool) -> dict[str, Any]:
+    """Options that scale a method down to a small run.
+
+    Args:
+        method: its name.
+        is_own: for a model of one's own, in place of the miniature world.
+
+    Returns:
+        Names and values, of `laser` in the miniature world `{"target_length": 24}`.
+    """
+    known = describe(method).options
+    return {name: own if is_own else world for name, (world, own) in _SCALES.items() if name in known}
+
+
 def _method(plan: Plan) -> list[str]:
-    known = describe(plan.method).options
-    options = {name: own if plan.is_own else world for name, (world, own) in _SCALES.items() if name in known}
+    options = small_options(plan.method, plan.is_own)
     if plan.is_own and not knows_think_tags(plan.base):
         options["thinking"] = "boxed"
     if plan.data is not None:

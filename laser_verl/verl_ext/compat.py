@@ -103,6 +103,32 @@ def all_or_nothing(registry: dict[str, Any]) -> Iterator[None]:
         raise
 
 
+def load_plugin_in_every_worker(constants: ModuleType) -> None:
+    """Let a worker on a node without the plugin fail at its first import of verl, where a run needs the plugin.
+
+    verl says at level DEBUG only that a plugin is not there. The process that builds the trainer may be on such a node:
+    it would take the stock trainer, load the models, and find the reward manager missing. Modules of
+    ``VERL_USE_EXTERNAL_MODULES`` have to be there, and this is where verl sets the environment of its workers.
+    Source: https://github.com/verl-project/verl/blob/v0.9.1/verl/trainer/constants_ppo.py (get_ppo_ray_runtime_env)
+    Remove when: verl says loudly which plugin a worker lacks.
+    """
+    original, name = constants.get_ppo_ray_runtime_env, "VERL_USE_EXTERNAL_MODULES"
+
+    @functools.wraps(original)
+    def get_ppo_ray_runtime_env(config: Any = None) -> dict[str, Any]:
+        from laser_verl.verl_ext.sampler_settings import has_sampler
+        from laser_verl.verl_ext.settings import names_our_manager
+
+        environment: dict[str, Any] = original(config)
+        # A variable that the shell or a submitted job has set stays as it is: Ray refuses one that is set twice.
+        is_training = config is not None and "reward" in config and name not in os.environ
+        if is_training and (names_our_manager(config) or has_sampler(config)):
+            environment["env_vars"][name] = "laser_verl.verl_ext.register"
+        return environment
+
+    constants.get_ppo_ray_runtime_env = get_ppo_ray_runtime_env
+
+
 def put_in_place_of(registry: dict[str, Any], mode: str, choose: Callable[[Any, Callable[..., Any]], Any]) -> None:
     """Let ``choose(config, stock)`` answer for the stock trainer of a mode.
 

@@ -30,6 +30,7 @@ from laser_verl.core.registry import method_names
 from laser_verl.verl_ext import advantages, seeded_rollout
 from laser_verl.verl_ext.agent_loops import choose_agent_loop
 from laser_verl.verl_ext.budget_dataset import use_budget_prompts
+from laser_verl.verl_ext.cluster import check_cluster
 from laser_verl.verl_ext.compat import all_or_nothing, put_in_place_of
 from laser_verl.verl_ext.driver import Driver
 from laser_verl.verl_ext.dumps import dump_columns
@@ -85,6 +86,7 @@ class LaserTrainer(PPOTrainer):
         self.driver.method_state()
         self._limits_rollouts = choose_agent_loop(config, self.driver.settings, self.driver.method)
         use_budget_prompts(config, self.driver.method)
+        check_cluster(config)
         logger.info(self.driver.start_line(self.mode))
         super().__init__(config)
 
@@ -258,6 +260,7 @@ def choose_trainer(ours: type[LaserTrainer]) -> Callable[[DictConfig, Callable[.
         method = settings.build_method()
         choose_agent_loop(config, settings)
         use_budget_prompts(config, method)
+        check_cluster(config)
         logger.info("laser_verl: %s applied in the reward workers; trainer and validation as in verl", settings.method)
         return stock(config=config)
 
