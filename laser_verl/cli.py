@@ -227,7 +227,7 @@ def check(
 
     Takes the very arguments of `python -m verl.trainer.main_ppo`, loads no model, and prints what is active or every
     mistake with its remedy. With --json anywhere among them, all of it is one JSON object on standard output: ok,
-    errors, active.
+    errors, active. With --memory (or --memory=141, GiB of a GPU) it adds what the run takes of each GPU.
     """
     with _errors_as_exit_codes():
         raise typer.Exit(_load("check").run(list(arguments or [])) or 0)
@@ -267,14 +267,27 @@ def export_state(
         typer.echo(f"laser_verl: {count} prompts in {to}", err=True)
 
 
-# The command reads its own arguments, `--help` included.
-@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True}, add_help_option=False)
-def quickstart(context: typer.Context) -> None:
-    """Train a tiny reasoner on this computer's CPU."""
-    with _errors_as_exit_codes():
-        command = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
-        command.command("quickstart", epilog=_example("laser-verl quickstart --seed 1"))(_load("quickstart").run)
-        raise typer.Exit(command(list(context.args), prog_name=f"{PROGRAM} quickstart", standalone_mode=False) or 0)
+def _add_command_with_own_arguments(name: str, summary: str, example: str) -> None:
+    """Add a command whose options are those of the function `run` in its module, imported only when it is called."""
+
+    def call(context: typer.Context) -> None:
+        with _errors_as_exit_codes():
+            command = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
+            command.command(name, epilog=_example(example))(_load(name).run)
+            raise typer.Exit(command(list(context.args), prog_name=f"{PROGRAM} {name}", standalone_mode=False) or 0)
+
+    # The command reads its own arguments, `--help` included.
+    settings = {"allow_extra_args": True, "ignore_unknown_options": True}
+    app.command(name, help=summary, context_settings=settings, add_help_option=False)(call)
+
+
+for _command in (
+    ("quickstart", "Train a tiny reasoner on this computer's CPU.", "laser-verl quickstart --seed 1"),
+    ("presets", "List the presets of the wheel.", "laser-verl presets paper"),
+    ("prepare", "Turn a data set into verl's parquet.", "laser-verl prepare deepscaler deepscaler.json --to data/"),
+    ("evaluate", "Measure accuracy and tokens on benchmarks.", "laser-verl evaluate MODEL --on aime24 --out results/"),
+):
+    _add_command_with_own_arguments(*_command)
 
 
 def main() -> None:

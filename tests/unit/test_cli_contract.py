@@ -45,7 +45,7 @@ def fake_command(monkeypatch: pytest.MonkeyPatch) -> Any:
     return put
 
 
-@pytest.mark.parametrize("command", ["info", "methods", "simulate", "targets", "score", "check"])
+@pytest.mark.parametrize("command", ["info", "methods", "simulate", "targets", "score", "check", "presets", "prepare"])
 def test_every_command_has_help_with_an_example_on_one_line(command: str) -> None:
     result = invoke(command, "--help")
     assert result.exit_code == 0

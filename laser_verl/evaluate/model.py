@@ -1,0 +1,179 @@
+"""The model of an evaluation: a folder, wherever it comes from, with what identifies it and how much it can read."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from laser_verl.commands import BadInput, WrongUsage
+
+_HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
+_HUB_FILES = ("*.json", "*.safetensors", "*.txt", "*.model", "*.jinja")
+_WEIGHTS = ("*.safetensors", "*.bin")
+# Weights are told apart by their headers and some of their numbers: 64 GB would take minutes to read.
+_LOOKED_AT_BYTES = 1 << 20
+
+
+@dataclass(frozen=True)
+class Model:
+    """A model that can be loaded.
+
+    Attributes:
+        name: As tables show it.
+        folder: Where config, tokenizer and weights are.
+        context_tokens: The longest text that it can read.
+    """
+
+    name: str
+    folder: Path
+    context_tokens: int
+
+
+def find_model(given: str) -> Model:
+    """The model that a user names.
+
+    Args:
+        given: A Hugging Face folder, a checkpoint of verl (`global_step_N`), or a name on the hub.
+
+    Returns:
+        The model; a checkpoint has been merged into a cache folder.
+
+    Raises:
+        WrongUsage: If there is no such folder.
+        BadInput: If the folder is no model, the checkpoint cannot be read, or the hub cannot be reached.
+    """
+    path = Path(given).expanduser()
+    if path.is_dir():
+        folder, name = _merged(path), _name_of(path)
+    elif path.exists() or not _HUB_NAME.fullmatch(given) or path.parent.is_dir():
+        raise WrongUsage(
+            f"MODEL {given} is no folder; give one with config.json and weights, a global_step_N of verl, or a name on "
+            "the hub"
+        )
+    else:
+        folder, name = _fetch(given), given
+    return Model(name, folder, _context(folder))
+
+
+def fingerprint(folder: Path) -> str:
+    """16 digits that tell models apart, from configs, tokenizer, and both ends of every file of weights.
+
+    Args:
+        folder: Of a model.
+
+    Returns:
+        The digits, the same wherever the folder lies.
+    """
+    digest = hashlib.blake2b(digest_size=8)
+    for name in ("config.json", "generation_config.json", "tokenizer.json", "chat_template.jinja"):
+        digest.update((folder / name).read_bytes() if (folder / name).is_file() else b"-")
+    for path in _weights(folder):
+        size = path.stat().st_size
+        digest.update(f"{path.name} {size}".encode())
+        with path.open("rb") as file:
+            digest.update(file.read(_LOOKED_AT_BYTES))
+            file.seek(max(0, size - _LOOKED_AT_BYTES))
+            digest.update(file.read())
+    return digest.hexdigest()
+
+
+def load_tokenizer(model: Model) -> Any:
+    """The tokenizer of a model, which has to have a chat template; raises BadInput without one."""
+    from transformers import AutoTokenizer
+
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(model.folder)
+    except Exception as error:  # whatever it says of files that are not there, or damaged
+        said = " ".join(str(error).split())
+        raise BadInput(f"{model.folder}: its tokenizer cannot be read: {said:.200}; give a complete model") from error
+    if not tokenizer.chat_template:
+        raise BadInput(f"{model.folder}: its tokenizer has no chat template; give a model that was trained to chat")
+    return tokenizer
+
+
+def refuse_too_long(model: Model, prompts: Sequence[Sequence[int]], max_tokens: int) -> int:
+    """The context that an evaluation needs: its longest prompt and a response after it.
+
+    Args:
+        model: The model.
+        prompts: Token ids of each prompt.
+        max_tokens: Longest response.
+
+    Returns:
+        Tokens.
+
+    Raises:
+        WrongUsage: If that is more than the model can read.
+    """
+    longest = max(map(len, prompts))
+    if longest + max_tokens > model.context_tokens:
+        rest = model.context_tokens - longest
+        raise WrongUsage(
+            f"--max-tokens {max_tokens}: the longest prompt has {longest} tokens, and {model.name} reads "
+            f"{model.context_tokens} (max_position_embeddings); "
+            + (f"give at most --max-tokens {rest}" if rest > 0 else "give problems that it can read")
+        )
+    return longest + max_tokens
+
+
+def _merged(path: Path) -> Path:
+    if (path / "config.json").is_file():
+        return path
+    from laser_verl.verl_ext.merge import actor_folder, merged
+
+    actor = actor_folder(path)
+    if actor is None:
+        steps = sorted(path.glob("global_step_*"))
+        hint = f", such as {steps[-1]}" if steps else ""
+        raise BadInput(
+            f"{path} holds no model: neither config.json, as of a Hugging Face folder, nor actor/fsdp_config.json or "
+            f"actor/model/huggingface, as of a checkpoint of verl; give one that does{hint}"
+        )
+    home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return merged(actor, home / "laser_verl" / "merged")
+
+
+def _name_of(path: Path) -> str:
+    full = path.resolve()
+    return full.parent.name if full.name == "actor" else full.name
+
+
+def _fetch(name: str) -> Path:
+    from huggingface_hub import snapshot_download
+
+    try:
+        return Path(snapshot_download(name, allow_patterns=list(_HUB_FILES)))
+    except Exception as error:  # the hub's errors differ between versions
+        said = " ".join(str(error).split())
+        raise BadInput(
+            f"MODEL {name} is no folder, and cannot be fetched from the hub ({type(error).__name__}: {said:.160}); "
+            f"where there is network: hf download {name} --local-dir FOLDER; then give FOLDER"
+        ) from error
+
+
+def _weights(folder: Path) -> list[Path]:
+    return sorted(path for pattern in _WEIGHTS for path in folder.glob(pattern))
+
+
+def _context(folder: Path) -> int:
+    path = folder / "config.json"
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise BadInput(f"{path} cannot be read: {error}; give a complete model") from error
+    if not _weights(folder):
+        raise BadInput(f"{folder} holds no weights ({' or '.join(_WEIGHTS)}); give a complete model")
+    found = _positions(config) or _positions(config.get("text_config") or {})
+    if not found:
+        raise BadInput(f"{path} does not say max_position_embeddings, the longest text that the model reads; add it")
+    return found
+
+
+def _positions(config: Mapping[str, Any]) -> int:
+    return int(config.get("max_position_embeddings") or 0)
