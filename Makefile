@@ -33,7 +33,7 @@ define stage
 endef
 
 .NOTPARALLEL:
-.PHONY: help setup quickstart test test-all lint bench lock clean python-version
+.PHONY: help setup quickstart test test-all lint bench docs lock clean python-version
 
 help:
 	@echo 'make quickstart [ARGS="--seed 2"]  prepare .venv, then train a tiny reasoner with LASER-D on CPU'
@@ -42,6 +42,7 @@ help:
 	@echo 'make setup       only prepare .venv (PYTHON=python3.12 picks the interpreter)'
 	@echo 'make lint        ruff, mypy on laser_verl/core, codespell'
 	@echo 'make bench       the benchmark scripts'
+	@echo 'make docs        the documentation as a site, in build/site'
 	@echo 'make lock        resolve requirements/cpu.lock anew'
 	@echo 'make clean       remove .venv, caches and build products'
 
@@ -115,10 +116,13 @@ lint: setup
 bench: setup
 	@for script in $(sort $(wildcard benchmarks/*.py)); do echo "== $$script"; $(BIN)/python $$script || exit 1; done
 
+docs: setup
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
 lock: python-version
 	rm -rf build/lock
 	$(PYTHON) -m venv build/lock
-	build/lock/bin/python -m pip install -q -e '.[cpu,report,dev]'
+	build/lock/bin/python -m pip install -q -e '.[cpu,docs,report,dev]'
 	{ sed -n '/^#/p' requirements/cpu.lock; build/lock/bin/python -m pip freeze --all --exclude-editable --exclude pip \
 	  | sed 's/+cpu$$//'; } > build/cpu.lock
 	mv build/cpu.lock requirements/cpu.lock
