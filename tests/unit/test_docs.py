@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import re
 import runpy
@@ -107,3 +108,19 @@ def test_the_page_quotes_what_the_figure_prints(tmp_path: Path) -> None:
         assert group in one.read_bytes()
     assert "By `python docs/figures/penalty_size.py`" in PAGE
     assert (DOCS / "figures" / "penalty_size.svg").read_bytes().startswith(b"<?xml")
+
+
+def test_messages_that_the_page_explains_are_messages_of_the_code() -> None:
+    texts = []
+    for path in (REPOSITORY / "laser_verl").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.JoinedStr):
+                texts.append("…".join(p.value if isinstance(p, ast.Constant) else "" for p in node.values))
+            elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+                texts.append(node.value)
+    page = (DOCS / "troubleshooting.md").read_text(encoding="utf-8").partition("## What verl and Ray do")[0]
+    quoted = re.findall(r"^\| `(.+?)` \|", page, re.MULTILINE)
+    assert len(quoted) >= 20
+    for message in quoted:
+        parts = [part for part in message.split("…") if len(part) > 3]
+        assert any(all(part in text for part in parts) for text in texts), message
