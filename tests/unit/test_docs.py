@@ -124,3 +124,9 @@ def test_messages_that_the_page_explains_are_messages_of_the_code() -> None:
     for message in quoted:
         parts = [part for part in message.split("…") if len(part) > 3]
         assert any(all(part in text for part in parts) for text in texts), message
+
+
+def test_the_design_page_has_every_package() -> None:
+    page = (DOCS / "design.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"^\| `(\w+)` \|", page, re.MULTILINE))
+    assert named == {path.parent.name for path in (REPOSITORY / "laser_verl").glob("*/__init__.py")}
