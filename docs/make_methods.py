@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import re
 import runpy
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from laser_verl.core import MethodInfo, Need, describe, method_names
@@ -17,6 +17,9 @@ from laser_verl.core.policies.base import describe_policy, policy_names
 
 FOLDER = Path(__file__).resolve().parent
 PAGES = (FOLDER / "methods.md", FOLDER / "sampler.md", FOLDER.parent / "README.md")
+# A page each, whose part `about` is written here.
+METHOD_PAGES = {name: FOLDER / "methods" / f"{name}.md" for name in method_names()}
+RULE_PAGES = {name: FOLDER / "advantages" / f"{name}.md" for name in rule_names()}
 
 # README.md has a table of its own for these.
 OURS = ("laser", "laser_d", "laser_de")
@@ -44,10 +47,41 @@ def page(text: str) -> str:
     return text
 
 
-def _overview(names: Iterable[str], find: Callable[[str], MethodInfo]) -> str:
+def about(text: str, info: MethodInfo, lines: str) -> str:
+    """Put what a method says of itself into its page.
+
+    Args:
+        text: The page as it stands.
+        info: The method or advantage rule.
+        lines: How a run takes it.
+
+    Returns:
+        The page as it should be.
+    """
+    before, begin, rest = text.partition("<!-- begin about -->\n")
+    _, end, after = rest.partition("<!-- end about -->")
+    assert begin, f"{info.name}: the page has no place for what the method says of itself"
+    assert end, f"{info.name}: the page has no end of what the method says of itself"
+    return f"{before}{begin}{_details(info)}\n\n## In a run\n\n```bash\n{lines}\n```\n{end}{after}"
+
+
+def every_page() -> Iterator[tuple[Path, str]]:
+    """Every page of a method or rule, as it should be.
+
+    Yields:
+        File and text.
+    """
+    for name, file in METHOD_PAGES.items():
+        lines = f"reward.reward_manager.name={name}   # or, with --config-name laser_verl: method={name}"
+        yield file, about(file.read_text(encoding="utf-8"), describe(name), lines)
+    for name, file in RULE_PAGES.items():
+        yield file, about(file.read_text(encoding="utf-8"), describe_rule(name), f"algorithm.adv_estimator={name}")
+
+
+def _overview(names: Iterable[str], find: Callable[[str], MethodInfo], folder: str) -> str:
     rows = []
     for info in map(find, names):
-        rows.append((f"[`{info.name}`](#{_anchor(info)})", _needs(info), info.summary, _linked(info.source)))
+        rows.append((f"[`{info.name}`]({folder}/{info.name}.md)", _needs(info), info.summary, _linked(info.source)))
     return _table(("name", "needs", "what it does", "source"), rows)
 
 
@@ -70,12 +104,6 @@ def _rank(info: MethodInfo) -> tuple[bool, list[int]]:
     return info.needs == set(Need), [place for place, need in enumerate(Need) if need in info.needs]
 
 
-def _every_method() -> str:
-    methods = [_details(describe(name)) for name in method_names()]
-    rules = [_details(describe_rule(name)) for name in rule_names()]
-    return "\n\n".join([*methods, "## Every advantage rule", *rules])
-
-
 def _details(info: MethodInfo) -> str:
     facts = [f"Formula: `{info.formula}`", f"Source: {_linked(info.source)}"]
     if info.needs:
@@ -87,21 +115,8 @@ def _details(info: MethodInfo) -> str:
         for option, default in info.options.items()
         if option not in _SAID_ABOVE
     ]
-    parts = [f"### {_heading(info)}", info.text, "\n".join(f"- {fact}" for fact in facts)]
+    parts = [info.text, "\n".join(f"- {fact}" for fact in facts)]
     return "\n\n".join([*parts, *([_table(("option", "default", "meaning"), options)] if options else [])])
-
-
-def _heading(info: MethodInfo) -> str:
-    """The name, which for one that is a length reward too says which of the two this is."""
-    return f"`{info.name}`, the advantage rule" if _is_second(info) else f"`{info.name}`"
-
-
-def _anchor(info: MethodInfo) -> str:
-    return f"{info.name}-the-advantage-rule" if _is_second(info) else info.name
-
-
-def _is_second(info: MethodInfo) -> bool:
-    return info.name in method_names() and info != describe(info.name)
 
 
 def _needs(info: MethodInfo) -> str:
@@ -118,16 +133,19 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 PARTS: dict[str, Callable[[], str]] = {
-    "methods": lambda: _overview(method_names(), describe),
-    "rules": lambda: _overview(rule_names(), describe_rule),
+    "methods": lambda: _overview(method_names(), describe, "methods"),
+    "rules": lambda: _overview(rule_names(), describe_rule, "advantages"),
     "penalty_size": runpy.run_path(str(FOLDER / "figures" / "penalty_size.py"))["table"],
-    "every_method": _every_method,
     "others_by_need": _others_by_need,
     "policies": _policies,
-    "every_policy": lambda: "\n\n".join(_details(describe_policy(name)) for name in policy_names()),
+    "every_policy": lambda: "\n\n".join(
+        f"### `{name}`\n\n{_details(describe_policy(name))}" for name in policy_names()
+    ),
 }
 
 
 if __name__ == "__main__":
     for file in PAGES:
         file.write_text(page(file.read_text(encoding="utf-8")), encoding="utf-8")
+    for file, text in every_page():
+        file.write_text(text, encoding="utf-8")

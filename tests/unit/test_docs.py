@@ -30,6 +30,8 @@ ANCHORS = {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for headin
 def test_what_the_methods_say_of_themselves_is_up_to_date() -> None:
     script = runpy.run_path(str(DOCS / "make_methods.py"))
     assert script["PAGES"] == (DOCS / "methods.md", DOCS / "sampler.md", REPOSITORY / "README.md")
+    for file, text in script["every_page"]():
+        assert file.read_text(encoding="utf-8") == text, "run: python docs/make_methods.py"
     for text in (PAGE, SAMPLER, README):
         assert script["page"](text) == text, "run: python docs/make_methods.py"
     for name in script["PARTS"]:
@@ -75,9 +77,15 @@ def test_the_page_of_what_is_saved_has_every_method_that_keeps_more_than_its_nam
     assert keeping == {name for name, cls in classes.items() if cls.state_dict is not MethodBase.state_dict}
 
 
-def test_every_method_and_rule_has_its_heading_and_every_link_its_target() -> None:
-    for name in (*method_names(), *rule_names()):
-        assert any(heading.startswith(f"`{name}`") for heading in HEADINGS)
+def test_every_method_and_rule_has_its_page_with_the_same_headings_and_every_link_its_target() -> None:
+    pages = {"methods": method_names(), "advantages": rule_names()}
+    for folder, names in pages.items():
+        assert {file.stem for file in (DOCS / folder).glob("*.md")} == set(names)
+        for name in names:
+            text = (DOCS / folder / f"{name}.md").read_text(encoding="utf-8")
+            headings = re.findall(r"^#+ .+$", text, re.MULTILINE)
+            first = [f"# {name}", "## In a run", "## When to use it"]
+            assert headings == (first if name == "none" else [*first, "## When not to"])
     assert set(re.findall(r"\]\(#([^)]+)\)", PAGE)) <= ANCHORS
     assert set(re.findall(r"\]\(docs/methods\.md#([^)]+)\)", README)) <= ANCHORS
     for file in re.findall(r"\]\(([^#)]+)\)", PAGE):
