@@ -7,8 +7,6 @@ from __future__ import annotations
 
 from omegaconf import OmegaConf
 
-from laser_verl.data.tiny_world import base_path
-
 
 def register() -> None:
     """Register our resolvers; once more does no harm.
@@ -26,4 +24,7 @@ def _tokens(prompt: int, response: int, gpus: int = 1) -> int:
 
 
 def _tiny_model() -> str:
+    # not at import: every process that imports verl imports this module
+    from laser_verl.data.tiny_world import base_path
+
     return str(base_path())

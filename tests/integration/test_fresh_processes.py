@@ -54,7 +54,11 @@ print(json.dumps(report()))
     finished = python(code, VERL_PLATFORM="nvidia")
     at_import, afterwards = map(json.loads, finished.stdout.splitlines()[-2:])
     assert at_import == [
-        ["laser_verl", "laser_verl.verl_ext", "laser_verl.verl_ext.logs", "laser_verl.verl_ext.register"],
+        [
+            "laser_verl",
+            "laser_verl.resolvers",
+            *(f"laser_verl.verl_ext{module}" for module in ("", ".compat", ".logs", ".register")),
+        ],
         "importlib.metadata",
     ]
     assert afterwards == {"registered": {"reward_managers": list(method_names())}, "failed": {}}
