@@ -22,9 +22,17 @@ FIGURE = DOCS / "figures" / "penalty_size.py"
 PAGE = (DOCS / "methods.md").read_text(encoding="utf-8")
 SAMPLER = (DOCS / "sampler.md").read_text(encoding="utf-8")
 README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
-HEADINGS = re.findall(r"^#+ (.+)$", PAGE, re.MULTILINE)
-# as GitHub makes them
-ANCHORS = {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in HEADINGS}
+# how responses are verified, beside the options of every method
+_VERIFICATION = {"thinking", "scorers", "verify_timeout_seconds", "repetition", "correct_at"}
+
+
+def _anchors(page: str) -> set[str]:
+    """The anchors of a page, as GitHub makes them."""
+    headings = re.findall(r"^#+ (.+)$", page, re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+ANCHORS = _anchors(PAGE)
 
 
 def test_what_the_methods_say_of_themselves_is_up_to_date() -> None:
@@ -118,23 +126,66 @@ def test_the_page_quotes_what_the_figure_prints(tmp_path: Path) -> None:
     assert (DOCS / "figures" / "penalty_size.svg").read_bytes().startswith(b"<?xml")
 
 
-def test_messages_that_the_page_explains_are_messages_of_the_code() -> None:
+def _texts_of_the_code() -> list[str]:
+    """Every text in the package but docstrings, with … for what is put into it."""
     texts = []
     for path in (REPOSITORY / "laser_verl").rglob("*.py"):
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        docstrings = {node.value for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+        for node in ast.walk(tree):
             if isinstance(node, ast.JoinedStr):
-                texts.append("…".join(p.value if isinstance(p, ast.Constant) else "" for p in node.values))
-            elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+                texts.append("".join(p.value if isinstance(p, ast.Constant) else "…" for p in node.values))
+            elif isinstance(node, ast.Constant) and isinstance(node.value, str) and node not in docstrings:
                 texts.append(node.value)
+    return texts
+
+
+def test_messages_that_the_page_explains_are_messages_of_the_code() -> None:
+    texts = _texts_of_the_code()
     page = (DOCS / "troubleshooting.md").read_text(encoding="utf-8").partition("## What verl and Ray do")[0]
-    quoted = re.findall(r"^\| `(.+?)` \|", page, re.MULTILINE)
-    assert len(quoted) >= 20
+    quoted = re.findall(r"^\| `([^`]+)` \|", page, re.MULTILINE)
+    rows = [line for line in page.splitlines() if line.startswith("| ") and not line.startswith(("| message", "| ---"))]
+    assert [row for row in rows if not row.startswith(("| `", "| Hydra: `"))] == []
+    assert len(quoted) == len(rows) - 1
     for message in quoted:
-        parts = [part for part in message.split("…") if len(part) > 3]
-        assert any(all(part in text for part in parts) for text in texts), message
+        pattern = re.compile(".*".join(re.escape(part) for part in message.split("…")), re.DOTALL)
+        assert any(pattern.search(text) for text in texts), message
+
+
+def test_the_page_for_maintainers_has_every_method_that_our_trainers_override() -> None:
+    tree = ast.parse((REPOSITORY / "laser_verl" / "verl_ext" / "trainer_modes.py").read_text(encoding="utf-8"))
+    trainer = next(node for node in tree.body if isinstance(node, ast.ClassDef) and node.name == "LaserTrainer")
+    overridden = {
+        method.name
+        for method in trainer.body
+        if isinstance(method, ast.FunctionDef) and f"super().{method.name}" in ast.unparse(method)
+    } - {"__init__"}
+    page = (DOCS / "for_maintainers.md").read_text(encoding="utf-8").partition("## What our trainers override")[2]
+    named = {name for row in re.findall(r"^\| (`[^|]+) \|", page, re.MULTILINE) for name in re.findall(r"`(\w+)`", row)}
+    assert named == overridden
 
 
 def test_the_design_page_has_every_package() -> None:
     page = (DOCS / "design.md").read_text(encoding="utf-8")
     named = set(re.findall(r"^\| `(\w+)` \|", page, re.MULTILINE))
     assert named == {path.parent.name for path in (REPOSITORY / "laser_verl").glob("*/__init__.py")}
+
+
+@pytest.mark.parametrize("file", ["README.md", "examples/README.md", *(f"docs/{f.name}" for f in DOCS.glob("*.md"))])
+def test_presets_and_options_that_a_page_names_exist(file: str) -> None:
+    text = (REPOSITORY / file).read_text(encoding="utf-8")
+    for group, name in re.findall(r"\b(method|sampler|model|backend|hardware|paper)=([\w./]+\w)", text):
+        if not text.partition(f"{group}={name}")[0].endswith("."):
+            assert (REPOSITORY / "configs" / group / f"{name}.yaml").is_file(), f"{group}={name}"
+    known = {option for name in method_names() for option in describe(name).options} | _VERIFICATION
+    assert set(re.findall(r"reward\.reward_kwargs\.(\w+)", text)) <= known
+
+
+@pytest.mark.parametrize("file", ["README.md", "CHANGELOG.md", "examples/README.md"])
+def test_links_of_pages_outside_the_site_lead_somewhere(file: str) -> None:
+    path = REPOSITORY / file
+    for link, anchor in re.findall(r"\]\((?!https?:)([^)#]+)(?:#([^)]+))?\)", path.read_text(encoding="utf-8")):
+        target = path.parent / link
+        assert target.exists(), link
+        if anchor:
+            assert anchor in _anchors(target.read_text(encoding="utf-8")), f"{link}#{anchor}"

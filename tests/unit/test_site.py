@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -36,6 +37,20 @@ def test_nothing_is_loaded_from_elsewhere(site: Path) -> None:
         loaded = re.findall(r"<(?:script|img|iframe|source)\b[^>]*\bsrc=\"?(https?:[^\"\s>]+)", text)
         loaded += re.findall(r"<link\b[^>]*\brel=\"?(?:stylesheet|preconnect)[^>]*\bhref=\"?(https?:[^\"\s>]+)", text)
         assert loaded == [], page
+
+
+def test_the_sheets_of_styles_load_nothing_from_elsewhere(site: Path) -> None:
+    sheets = list(site.rglob("*.css"))
+    assert sheets
+    for sheet in sheets:
+        assert (
+            re.findall(r"(?:@import|url\()\s*[\"']?(?:https?:)?//[^\"')\s]+", sheet.read_text(encoding="utf-8")) == []
+        )
+
+
+def test_pages_can_be_searched(site: Path) -> None:
+    entries = json.loads((site / "search" / "search_index.json").read_text(encoding="utf-8"))["docs"]
+    assert {"index.html", "methods/laser_d.html", "troubleshooting.html"} <= {entry["location"] for entry in entries}
 
 
 def test_scripts_that_make_pages_are_not_pages(site: Path) -> None:
