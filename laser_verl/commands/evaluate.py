@@ -19,8 +19,11 @@ from laser_verl.evaluate.run import evaluate, report
 from laser_verl.evaluate.settings import DTYPES
 from laser_verl.evaluate.tables import as_tables
 
+_WITH_RECORDED = ("inputs", "recorded", "out", "as_json")
+
 
 def run(
+    context: typer.Context,
     inputs: Annotated[
         list[str] | None,
         typer.Argument(
@@ -100,8 +103,7 @@ def run(
     After a kill the same command goes on with what is missing. The defaults are the paper's.
     """
     if recorded is not None:
-        if on:
-            raise WrongUsage("--from takes recorded samples, and --on asks for new ones; leave out one")
+        _refuse_generation(context)
         summary = report([Path(name).expanduser() for name in (recorded, *(inputs or []))], out, _say)
     else:
         summary = evaluate(
@@ -127,6 +129,16 @@ def run(
             _say,
         )
     _print(summary, as_json)
+
+
+def _refuse_generation(context: typer.Context) -> None:
+    for parameter in context.command.params:
+        source = context.get_parameter_source(parameter.name or "")
+        if parameter.name not in _WITH_RECORDED and source is not None and source.name == "COMMANDLINE":
+            raise WrongUsage(
+                f"--from takes recorded samples with their settings, and {parameter.opts[0]} is of new ones; leave out "
+                "one"
+            )
 
 
 def _only(inputs: list[str] | None) -> str:

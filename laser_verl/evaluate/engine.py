@@ -13,10 +13,16 @@ from dataclasses import asdict, dataclass
 from importlib import metadata
 from typing import Any
 
-from laser_verl.commands import BadInput, CommandError, WrongUsage
+from laser_verl.commands import BadInput, CommandError, WrongUsage, message_of
 
 # Requests a worker of several takes at once. Fewer are lost with a kill, more keep the engine busier.
 _REQUESTS_AT_A_TIME = 256
+
+# How vLLM ends a response that is one.
+_ENDS = ("stop", "length")
+
+_GOES_ON = "what is finished is kept, and the same command goes on"
+_SEE_MORE = "VLLM_LOGGING_LEVEL=INFO shows more"
 
 
 @dataclass(frozen=True)
@@ -98,13 +104,22 @@ class Engine:
                 disable_log_stats=True,
                 **given,
             )
-        except (ValueError, RuntimeError, OSError, KeyError) as error:
-            said = " ".join(str(error).split())
-            raise BadInput(f"vLLM cannot load {options.folder}: {said:.400}") from error
+        except Exception as error:  # of vLLM, or of whatever reads config and weights for it
+            raise BadInput(f"vLLM cannot load {options.folder}: {_said(error):.400}; {_SEE_MORE}") from error
         self._options = options
 
     def generate(self, requests: Iterable[Request]) -> Iterator[Output]:
-        """Generate texts; each is given as soon as it is finished, so in no order."""
+        """Generate texts; each is given as soon as it is finished, so in no order.
+
+        Args:
+            requests: What to generate.
+
+        Yields:
+            The texts.
+
+        Raises:
+            CommandError: If vLLM fails, or gives one up.
+        """
         from vllm import SamplingParams
         from vllm.sampling_params import RequestOutputKind
 
@@ -121,10 +136,18 @@ class Engine:
             # token ids, which vLLM of any version takes; its own renderer is a new interface
             engine.add_request(str(request.number), {"prompt_token_ids": list(request.prompt)}, params)
         while engine.has_unfinished_requests():
-            for output in engine.step():
+            try:
+                outputs = engine.step()
+            except Exception as error:  # such as a GPU without memory
+                raise CommandError(f"vLLM failed: {_said(error):.400}; {_GOES_ON}; {_SEE_MORE}") from error
+            for output in outputs:
                 if output.finished:
-                    (text,) = output.outputs
-                    yield Output(int(output.request_id), list(text.token_ids), str(text.finish_reason))
+                    yield self._finished(int(output.request_id), output.outputs[0])
+
+    def _finished(self, number: int, text: Any) -> Output:
+        if text.finish_reason not in _ENDS:
+            raise CommandError(f"vLLM gave up a response ({text.finish_reason}); {_GOES_ON}; {_SEE_MORE}")
+        return Output(number, list(text.token_ids), text.finish_reason)
 
     def close(self) -> None:
         """Free what it holds; left to Python's end, libraries below it complain of leaks."""
@@ -204,8 +227,9 @@ class Texts:
             for row in texts.iter_rows():
                 yield Output(int(row["number"]), [int(i) for i in row["token_ids"]], str(row["finish"]))
         except ray.exceptions.RayError as error:
-            said = " ".join(str(error).split())
-            raise CommandError(f"a worker of the evaluation failed: {said[-400:]}; the same command goes on") from error
+            # above it are the traces of every process that the error came through
+            last = [line for line in str(error).splitlines() if line.strip()][-1]
+            raise CommandError(f"a worker failed: {last.strip():.600}; {_GOES_ON}") from error
 
 
 def circumstances() -> dict[str, Any]:
@@ -226,6 +250,11 @@ def _prepare_environment() -> None:
     # the scheduler in this process: its decisions repeat, and nothing outlives a kill
     os.environ.setdefault("VLLM_ENABLE_V1_MULTIPROCESSING", "0")
     os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
+
+
+def _said(error: BaseException) -> str:
+    """The message of an error in one line."""
+    return " ".join(message_of(error).split())
 
 
 def _version(*names: str) -> str:

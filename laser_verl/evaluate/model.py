@@ -16,8 +16,8 @@ from laser_verl.commands import BadInput, WrongUsage
 _HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
 _HUB_FILES = ("*.json", "*.safetensors", "*.txt", "*.model", "*.jinja")
 _WEIGHTS = ("*.safetensors", "*.bin")
-# Weights are told apart by their headers and some of their numbers: 64 GB would take minutes to read.
-_LOOKED_AT_BYTES = 1 << 20
+# Weights are told apart by blocks from all over each file: 64 GB would take minutes to read.
+_BLOCKS, _BLOCK_BYTES = 64, 1 << 15
 
 
 @dataclass(frozen=True)
@@ -58,28 +58,32 @@ def find_model(given: str) -> Model:
         )
     else:
         folder, name = _fetch(given), given
-    return Model(name, folder, _context(folder))
+    context = _context(folder)
+    _refuse_unreadable(folder)
+    return Model(name, folder, context)
 
 
-def fingerprint(folder: Path) -> str:
-    """16 digits that tell models apart, from configs, tokenizer, and both ends of every file of weights.
+def fingerprint(folder: Path, chat_template: Any) -> str:
+    """16 digits that tell models apart, from configs, tokenizer, chat template, and blocks of every file of weights.
 
     Args:
         folder: Of a model.
+        chat_template: Of its tokenizer, wherever that keeps it.
 
     Returns:
         The digits, the same wherever the folder lies.
     """
-    digest = hashlib.blake2b(digest_size=8)
-    for name in ("config.json", "generation_config.json", "tokenizer.json", "chat_template.jinja"):
+    digest = hashlib.blake2b(json.dumps(chat_template, sort_keys=True).encode(), digest_size=8)
+    for name in ("config.json", "generation_config.json", "tokenizer.json"):
         digest.update((folder / name).read_bytes() if (folder / name).is_file() else b"-")
     for path in _weights(folder):
         size = path.stat().st_size
         digest.update(f"{path.name} {size}".encode())
+        last = max(0, size - _BLOCK_BYTES)
         with path.open("rb") as file:
-            digest.update(file.read(_LOOKED_AT_BYTES))
-            file.seek(max(0, size - _LOOKED_AT_BYTES))
-            digest.update(file.read())
+            for number in range(_BLOCKS):
+                file.seek(last * number // (_BLOCKS - 1))
+                digest.update(file.read(_BLOCK_BYTES))
     return digest.hexdigest()
 
 
@@ -159,6 +163,33 @@ def _fetch(name: str) -> Path:
 
 def _weights(folder: Path) -> list[Path]:
     return sorted(path for pattern in _WEIGHTS for path in folder.glob(pattern))
+
+
+def _refuse_unreadable(folder: Path) -> None:
+    """Look at the headers of the weights, so that a file that is missing or cut off is found before vLLM starts."""
+    from safetensors import SafetensorError, safe_open
+
+    for path in sorted({*_weights(folder), *_shards(folder)}):
+        try:
+            if path.suffix == ".safetensors":
+                with safe_open(path, "numpy"):
+                    pass
+            else:
+                path.open("rb").close()
+        except (OSError, SafetensorError) as error:
+            said = " ".join(str(error).split())
+            raise BadInput(f"{path} cannot be read: {said:.200}; was it copied whole? Give a complete model") from error
+
+
+def _shards(folder: Path) -> list[Path]:
+    """The files of weights that an index names; vLLM does not miss all of them."""
+    index = folder / "model.safetensors.index.json"
+    if not index.is_file():
+        return []
+    try:
+        return [folder / name for name in json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()]
+    except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
+        raise BadInput(f"{index} cannot be read: {error}; give a complete model") from error
 
 
 def _context(folder: Path) -> int:

@@ -48,7 +48,7 @@ def evaluate(request: EvaluationRequest, say: Say) -> dict[str, Any]:
     tokenizer = load_tokenizer(model)
     prompts = make_prompts(plan, tokenizer)
     options = engine_options(plan, model, tokenizer, prompts)
-    settings = _settings(plan, model.name, fingerprint(model.folder))
+    settings = _settings(plan, model.name, fingerprint(model.folder, tokenizer.chat_template))
     path = request.out / SAMPLES
     with SampleFile(path, settings) as file:
         for note in file.notes:

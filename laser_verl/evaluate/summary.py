@@ -153,8 +153,8 @@ def _benchmark(
         "maj@k": {name[4:]: _record(found[name]) for name in values if name.startswith("maj@")},
         "first_finish": {name[13:]: _record(found[name]) for name in values if name.startswith("first_finish/")},
         "keywords": {
-            "per_response": dict(zip(KEYWORDS, (keywords * per_response).tolist(), strict=True)),
-            "per_1000_tokens": dict(zip(KEYWORDS, (keywords * per_token).tolist(), strict=True)),
+            "per_response": dict(zip(KEYWORDS, map(_rounded, keywords * per_response), strict=True)),
+            "per_1000_tokens": dict(zip(KEYWORDS, map(_rounded, keywords * per_token), strict=True)),
         },
         "budgets": [
             {"budget": budget, **{name: _record(found[f"{budget}/{name}"]) for name in ("accuracy", "tokens")}}
@@ -238,4 +238,9 @@ def _curves(samples: Sequence[Sample], plain: Sequence[Sample], judged: Mapping[
 
 
 def _record(interval: Interval) -> dict[str, float | None]:
-    return {name: None if math.isnan(value) else value for name, value in asdict(interval).items()}
+    return {name: None if math.isnan(value) else _rounded(value) for name, value in asdict(interval).items()}
+
+
+def _rounded(value: float) -> float:
+    """Without the last digits, in which sums differ between machines."""
+    return float(f"{value:.10g}")

@@ -69,7 +69,8 @@ def test_a_cut_last_line_is_dropped_with_a_note(tmp_path: Path) -> None:
         (["m", "--on", "amie24", "--out", "OUT"], "did you mean 'aime24'?"),
         (["m", "--on", "aime24", "--out", "OUT", "--budgets", "1,x"], "--budgets '1,x' must be whole numbers"),
         (["--from", "none.jsonl"], "none.jsonl cannot be read"),
-        (["--from", "none.jsonl", "--on", "aime24"], "leave out one"),
+        (["--from", "none.jsonl", "--on", "aime24"], "and --on is of new ones; leave out one"),
+        (["--from", "none.jsonl", "--max-tokens", "9"], "and --max-tokens is of new ones"),
         ([MODEL, "--on", "aime24", "--out", "OUT"], "--max-tokens 32768: the longest prompt has"),
     ],
 )

@@ -22,12 +22,30 @@ def test_a_hugging_face_folder(model: Path) -> None:
 
 def test_the_fingerprint_is_of_the_contents(model: Path, tmp_path: Path) -> None:
     copy = shutil.copytree(model, tmp_path / "elsewhere")
-    assert fingerprint(copy) == fingerprint(model)
+    assert fingerprint(copy, "template") == fingerprint(model, "template")
+    assert fingerprint(copy, "other") != fingerprint(model, "template")
     weights = copy / "model.safetensors"
     data = bytearray(weights.read_bytes())
-    data[-1] ^= 1
-    weights.write_bytes(data)
-    assert fingerprint(copy) != fingerprint(model)
+    for place in (-1, len(data) // 2):
+        changed = data.copy()
+        changed[place] ^= 1
+        weights.write_bytes(changed)
+        assert fingerprint(copy, "template") != fingerprint(model, "template")
+
+
+def test_the_fingerprint_of_large_weights_is_of_blocks_from_all_over_them(model: Path) -> None:
+    # 64 blocks of 32 KiB begin every (10 MiB - 32 KiB) / 63 = 162 KiB; the middle of the file is between two of them
+    data = bytearray(10 << 20)
+    weights = model / "model.safetensors"
+    found = []
+    for place in (None, 0, 5 * ((10 << 20) - (1 << 15)) // 63, len(data) - 1, (len(data) - 1) // 2):
+        changed = data.copy()
+        if place is not None:
+            changed[place] = 1
+        weights.write_bytes(changed)
+        found.append(fingerprint(model, ""))
+    assert len(set(found)) == 4
+    assert found[0] == found[4]
 
 
 def test_config_of_a_model_with_images(model: Path) -> None:
@@ -72,6 +90,32 @@ def test_an_incomplete_folder(model: Path, name: str, text: str | None, words: s
         (model / name).write_text(text)
     with pytest.raises(BadInput, match=words):
         find_model(str(model))
+
+
+def test_weights_that_were_cut_off_or_are_a_link_to_nowhere(model: Path) -> None:
+    weights = model / "model.safetensors"
+    whole = weights.read_bytes()
+    for data in (whole[:-1], whole[:1000], b""):
+        weights.write_bytes(data)
+        with pytest.raises(BadInput, match=r"model.safetensors cannot be read: .*; was it copied whole\?"):
+            find_model(str(model))
+    weights.unlink()
+    weights.symlink_to("nowhere")
+    with pytest.raises(BadInput, match=r"model.safetensors cannot be read: .*No such file"):
+        find_model(str(model))
+
+
+def test_a_file_of_weights_that_the_index_names_is_missing(model: Path) -> None:
+    index = model / "model.safetensors.index.json"
+    index.write_text('{"weight_map": {"a": "model.safetensors", "b": "model-00002-of-00002.safetensors"}}')
+    with pytest.raises(BadInput, match=r"model-00002-of-00002.safetensors cannot be read"):
+        find_model(str(model))
+    for text in ("{", "{}", "[]"):
+        index.write_text(text)
+        with pytest.raises(BadInput, match=r"index.json cannot be read"):
+            find_model(str(model))
+    index.write_text('{"weight_map": {"a": "model.safetensors"}}')
+    assert find_model(str(model)).folder == model
 
 
 def test_a_tokenizer_that_cannot_chat_or_cannot_be_read(model: Path) -> None:

@@ -43,12 +43,12 @@ def test_a_benchmark_by_hand() -> None:
     assert quiz["pass@k"]["2"]["mean"] == pytest.approx(5 / 12)
     assert means(quiz["pass@k"], "1", "4") == [0.25, 0.5]
     # 7 and 7.0 are other texts: 7, 7.0 and 8 tie, two of three right; the second problem is wrong
-    assert quiz["maj@k"]["4"]["mean"] == pytest.approx(1 / 3)
+    assert quiz["maj@k"]["4"]["mean"] == 0.3333333333
     # the shortest of the first problem is right and has 10 tokens; 4 in parallel stop then
     assert means(quiz["first_finish"], "accuracy", "tokens", "total_tokens") == [0.5, 30.0, 120.0]
     # one wait in each of 8 responses, of 300 tokens
     assert quiz["keywords"]["per_response"]["wait"] == 1.0
-    assert quiz["keywords"]["per_1000_tokens"]["wait"] == pytest.approx(8 / 0.3)
+    assert quiz["keywords"]["per_1000_tokens"]["wait"] == 26.66666667
     assert quiz["keywords"]["per_response"]["however"] == 0.0
     assert quiz["budgets"] == []
     # drawn problems: 1/2 and 0, as often both
