@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from laser_verl.commands import BadInput, WrongUsage
+from laser_verl.data.hub import fetch
 
 _HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
 _HUB_FILES = ("*.json", "*.safetensors", "*.txt", "*.model", "*.jinja")
@@ -57,7 +58,7 @@ def find_model(given: str) -> Model:
             "the hub"
         )
     else:
-        folder, name = _fetch(given), given
+        folder, name = fetch(given, _HUB_FILES, is_dataset=False, asked=f"MODEL {given} is no folder, and"), given
     context = _context(folder)
     _refuse_unreadable(folder)
     return Model(name, folder, context)
@@ -146,19 +147,6 @@ def _merged(path: Path) -> Path:
 def _name_of(path: Path) -> str:
     full = path.resolve()
     return full.parent.name if full.name == "actor" else full.name
-
-
-def _fetch(name: str) -> Path:
-    from huggingface_hub import snapshot_download
-
-    try:
-        return Path(snapshot_download(name, allow_patterns=list(_HUB_FILES)))
-    except Exception as error:  # the hub's errors differ between versions
-        said = " ".join(str(error).split())
-        raise BadInput(
-            f"MODEL {name} is no folder, and cannot be fetched from the hub ({type(error).__name__}: {said:.160}); "
-            f"where there is network: hf download {name} --local-dir FOLDER; then give FOLDER"
-        ) from error
 
 
 def _weights(folder: Path) -> list[Path]:

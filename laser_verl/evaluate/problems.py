@@ -11,6 +11,7 @@ import laser_verl.data
 from laser_verl.commands import BadInput, WrongUsage
 from laser_verl.core.checks import unknown
 from laser_verl.core.keys import prompt_key
+from laser_verl.data.hub import fetch
 from laser_verl.data.prepare.reading import SUFFIXES, read_rows
 from laser_verl.data.prepare.templates import Template
 from laser_verl.scoring.tasks import DEFAULT, MATH, Scorers, Task, read_golds
@@ -131,18 +132,12 @@ def read_benchmark(name: str, template: Template) -> list[Problem]:
 def _file_of(name: str, known: Benchmark) -> Path:
     if known.hub is None:
         return Path(laser_verl.data.__file__).with_name("benchmarks") / known.file
-    from huggingface_hub import snapshot_download
-
-    try:
-        folder = Path(snapshot_download(known.hub, repo_type="dataset", allow_patterns=[known.file]))
-        return next(path for path in sorted(folder.rglob("*")) if path.match(known.file))
-    except Exception as error:  # the hub's errors differ between versions
-        said = " ".join(str(error).split())
-        raise BadInput(
-            f"--on {name} cannot be fetched from the hub ({type(error).__name__}: {said:.160}); where there is "
-            f"network: hf download --repo-type dataset {known.hub} --include '{known.file}' --local-dir FOLDER; then "
-            "give the file by --on"
-        ) from error
+    then, by_hand = "give the file by --on", f"--include '{known.file}'"
+    folder = fetch(known.hub, [known.file], is_dataset=True, asked=f"--on {name}", by_hand=by_hand, then=then)
+    found = [path for path in sorted(folder.rglob("*")) if path.match(known.file)]
+    if not found:
+        raise BadInput(f"--on {name}: {known.hub} has no {known.file}; {then}")
+    return found[0]
 
 
 def _problem(title: str, source: str, template: Template, where: str, row: Mapping[str, Any]) -> Problem:

@@ -12,6 +12,7 @@ from typing import Any
 from laser_verl.commands import BadInput, WrongUsage
 from laser_verl.core.checks import unknown
 from laser_verl.data import tiny_world
+from laser_verl.data.hub import fetch
 from laser_verl.data.prepare import gym
 from laser_verl.data.prepare.layouts import Layout, closest
 from laser_verl.data.prepare.plan import GYM, TABLE, Plan
@@ -78,18 +79,8 @@ def _in_folder(folder: Path, name: str, layout: Layout) -> list[Input]:
 
 
 def _fetch(name: str, layout: Layout) -> Path:
-    """The folder of a data set in the hub's local cache, fetched where it is not there."""
-    from huggingface_hub import snapshot_download
-
-    patterns = list(layout.files) or [f"*{suffix}" for suffix in SUFFIXES]
-    try:
-        return Path(snapshot_download(name, repo_type="dataset", allow_patterns=patterns))
-    except Exception as error:  # the hub's errors differ between versions
-        said = " ".join(str(error).split())
-        raise BadInput(
-            f"{name} is no file or folder, and cannot be fetched from the hub ({type(error).__name__}: {said:.200}); "
-            f"where there is network: hf download --repo-type dataset {name} --local-dir FOLDER; then give FOLDER"
-        ) from error
+    patterns = layout.files or tuple(f"*{suffix}" for suffix in SUFFIXES)
+    return fetch(name, patterns, is_dataset=True, asked=f"{name} is no file or folder, and")
 
 
 def read_inputs(plan: Plan, inputs: Sequence[Input]) -> Iterator[tuple[str, dict[str, Any]]]:
