@@ -10,6 +10,7 @@ import ast
 import functools
 import importlib
 import json
+import operator
 import re
 from collections.abc import Callable, Mapping, Sequence
 from importlib import metadata
@@ -53,7 +54,15 @@ _OF_TUPLES: Final = ("arc_agi", "rearc")
 # in two ways.
 _FUNCTIONS: Final = "sqrt|exp|log|ln|a?(?:sin|cos|tan|sec|csc|cot)h?|[Aa]bs|pi|oo"
 _FORMULA = re.compile(rf"(?:[0-9]++(?:\.[0-9]*+)?+|\.[0-9]++|\b(?:{_FUNCTIONS}|[A-Za-z])\b|[-+*/^(),\s])*+")
-_INTEGERS = re.compile(r"(?:0x[0-9a-f]++|[0-9]++|[-+*()\s]|<<|>>)*+")
+_OPERATORS: Final = {
+    ast.Add: operator.add,
+    ast.Sub: operator.sub,
+    ast.Mult: operator.mul,
+    ast.LShift: operator.lshift,
+    ast.RShift: operator.rshift,
+    ast.UAdd: operator.pos,
+    ast.USub: operator.neg,
+}
 
 
 def gold_of(task: str, parameters: Mapping[str, Any], entry: Mapping[str, Any]) -> str:
@@ -169,10 +178,19 @@ class _Sympy:
         return _parse_formula if name == "parse_expr" else getattr(self._sympy, name)
 
 
-def _calculate(text: str) -> Any:
-    if not _INTEGERS.fullmatch(text):
-        raise ValueError("no arithmetic")
-    return eval(text, {"__builtins__": {}})
+def _calculate(text: str) -> int:
+    return _value(ast.parse(text.strip(), mode="eval").body)
+
+
+def _value(node: ast.expr) -> int:
+    match node:
+        case ast.Constant(value=int(number)):
+            return number
+        case ast.UnaryOp(op=op, operand=operand) if type(op) in _OPERATORS:
+            return _OPERATORS[type(op)](_value(operand))
+        case ast.BinOp(left=left, op=op, right=right) if type(op) in _OPERATORS:
+            return _OPERATORS[type(op)](_value(left), _value(right))
+    raise ValueError("no arithmetic of integers")
 
 
 def _parse_formula(text: str, *arguments: Any, **options: Any) -> Any:

@@ -207,7 +207,18 @@ def test_every_module_that_evaluates_text_is_known() -> None:
 @pytest.mark.parametrize("text", ["1" * 100_000 + "!", "(" * 5000, "sin" * 30_000, " " * 100_000 + "?", "1.1." * 9999])
 def test_formulas_are_told_from_other_text_at_once(text: str) -> None:
     gym_verifiers._FORMULA.fullmatch(text)
-    gym_verifiers._INTEGERS.fullmatch(text)
+
+
+def test_arithmetic_of_integers_is_worked_out() -> None:
+    # 16 + 3 * 4 - (8 >> 1), and minus what 1 << 2 is
+    assert gym_verifiers._calculate("(0x10 + 3 * 4) - (8 >> 1)") == 24
+    assert gym_verifiers._calculate(" -(1 << 2)") == -4
+
+
+@pytest.mark.parametrize("text", ["9 ** 9", "1 / 2", "1.5 + 1", "'a' * 9", "f(1)", "x + 1", "[1][0]", "1 if 1 else 2"])
+def test_nothing_else_is_worked_out(text: str) -> None:
+    with pytest.raises(ValueError, match="no arithmetic of integers"):
+        gym_verifiers._calculate(text)
 
 
 @pytest.mark.parametrize(
