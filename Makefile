@@ -93,11 +93,12 @@ $(GYM_STAMP): $(SELF_STAMP) requirements/gym.txt
 quickstart: setup
 	@$(BIN)/laser-verl quickstart $(ARGS)
 
-# The runs of verl among the integration tests share the cores among themselves; the other tests are run on all of them.
+# The runs of verl among the integration tests share the cores among themselves; the other tests are run on all of them,
+# but for those that want the machine for themselves.
 test: setup $(MEGATRON_STAMP) $(GYM_STAMP)
 	@failed=0; \
-	$(BIN)/python -m pytest -m 'not slow' --durations=10 $(ARGS) || failed=1; \
-	$(BIN)/python -m pytest tests/integration -n 0 -m 'not slow' --durations=15 $(ARGS) || failed=1; \
+	$(BIN)/python -m pytest -m 'not slow and not alone' --durations=10 $(ARGS) || failed=1; \
+	$(BIN)/python -m pytest tests/unit tests/integration -n 0 -m '(integration or alone) and not slow' --durations=15 $(ARGS) || failed=1; \
 	exit $$failed
 
 # A run of verl starts its processes one after another, so two of the many runs at a time take little longer than one.

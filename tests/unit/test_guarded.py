@@ -223,6 +223,6 @@ def test_the_good_case_costs_next_to_nothing() -> None:
     size = 1_000_000
     rollouts = Rollouts.build(np.arange(size) // 8, np.arange(size) % 4096, np.zeros(size, dtype=bool))
     shaped = rewards(rollouts, target_length=np.full(size, np.nan))
-    begun = time.perf_counter()
+    begun = time.process_time()
     guarded.shape(Users(rule=lambda _: shaped), rollouts)
-    assert time.perf_counter() - begun < 0.25
+    assert time.process_time() - begun < 0.25

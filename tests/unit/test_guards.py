@@ -33,9 +33,9 @@ from laser_verl.scoring.guards import LIMITS, refuse
 )
 def test_what_is_refused(answer: str, limit: str) -> None:
     assert limit in LIMITS
-    begun = time.perf_counter()
+    begun = time.process_time()
     assert refuse(answer) == limit
-    assert time.perf_counter() - begun < 0.05
+    assert time.process_time() - begun < 0.05
 
 
 @pytest.mark.parametrize(
@@ -55,6 +55,6 @@ def test_what_is_let_through(answer: str) -> None:
 
 @pytest.mark.parametrize("text", ["(" * 10**6, "9" * 10**6, "2^" * 10**6, "!" * 10**6, "\ud800" * 10**6])
 def test_any_length_is_refused_at_once(text: str) -> None:
-    begun = time.perf_counter()
+    begun = time.process_time()
     assert refuse(text) == "characters"
-    assert time.perf_counter() - begun < 0.01
+    assert time.process_time() - begun < 0.01

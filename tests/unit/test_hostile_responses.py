@@ -12,6 +12,8 @@ from laser_verl.scoring import Scorer
 from tests.data.scoring.hostile import GROUPS, MARK, RESPONSES, Hostile
 from tests.unit.test_scorer import is_alive, wait_until, workers_of
 
+pytestmark = pytest.mark.alone
+
 # Of the parent: what a pass over 40 MB of text may leave allocated.
 MEGABYTES = 64
 

@@ -56,9 +56,9 @@ def test_any_of_several_golds_will_do(judge: Judge) -> None:
 
 @pytest.mark.parametrize("answer", ["final answer is $" * 40, "answer: " * 100, r"\fbox{" * 20 + "}" * 20])
 def test_words_before_an_answer_are_no_reason_to_search(judge: Judge, answer: str) -> None:
-    begun = time.perf_counter()
+    begun = time.process_time()
     assert judge(["7"], answer) in ("different", "unparseable")
-    assert time.perf_counter() - begun < 1.0
+    assert time.process_time() - begun < 1.0
 
 
 def test_without_golds_it_says_whether_the_answer_can_be_read(judge: Judge) -> None:

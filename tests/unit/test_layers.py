@@ -139,23 +139,23 @@ def test_units_and_equal_sides_are_no_second_answer(answer: str) -> None:
 
 def test_many_sides_are_read_in_milliseconds() -> None:
     chain = "=".join(rf"(1+\sqrt2+\sqrt3+\sqrt5)^4+{k}-{k}" for k in range(16))
-    begun = time.perf_counter()
+    begun = time.process_time()
     assert not is_hedged("7", chain)
-    assert time.perf_counter() - begun < 0.2
+    assert time.process_time() - begun < 0.2
 
 
 def test_statements_without_numbers_on_both_sides_are_not_read() -> None:
     answer = ",".join(f"(a+b+k+n)^5+{k}" for k in range(60))
-    begun = time.perf_counter()
+    begun = time.process_time()
     assert not is_hedged("7", answer)
-    assert time.perf_counter() - begun < 0.05
+    assert time.process_time() - begun < 0.05
 
 
 def test_long_chains_of_sums_are_not_multiplied_out() -> None:
     long = "+".join([r"(i+\sqrt{2}+\sqrt{3}+\sqrt{5}+\sqrt{7}+\sqrt{11})^{20}".replace("i", "x")] * 3)
-    begun = time.perf_counter()
+    begun = time.process_time()
     assert compare("7", "=".join(f"{long}+{k}" for k in range(4))) in (None, (False, "text"))
-    assert time.perf_counter() - begun < 0.1
+    assert time.process_time() - begun < 0.1
 
 
 @pytest.mark.parametrize(
