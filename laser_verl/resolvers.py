@@ -20,6 +20,14 @@ def register() -> None:
 
 
 def _tokens(prompt: int, response: int, gpus: int = 1) -> int:
+    given = {
+        "data.max_prompt_length": prompt,
+        "data.max_response_length": response,
+        "actor_rollout_ref.actor.ulysses_sequence_parallel_size": gpus,
+    }
+    wrong = [f"{key}={value!r}" for key, value in given.items() if not isinstance(value, int) or value < 1]
+    if wrong:
+        raise ValueError(f"{', '.join(wrong)} must be a whole number of at least 1")
     return -(-(prompt + response) // gpus)
 
 

@@ -161,8 +161,17 @@ def test_a_micro_batch_is_one_response_whatever_its_length() -> None:
         return of.actor.ppo_max_token_len_per_gpu, of.rollout.log_prob_max_token_len_per_gpu
 
     assert tokens("model=r1_distill_qwen_1.5b") == (1024 + 8192, 1024 + 8192)
-    # two GPUs share each response
+    # two GPUs share each response, or four
     assert tokens("model=r1_distill_qwen_32b", "backend=fsdp2") == (4608, 4608)
+    four = "actor_rollout_ref.actor.ulysses_sequence_parallel_size=4"
+    assert tokens("model=r1_distill_qwen_32b", "backend=fsdp2", four) == (2304, 2304)
+
+
+@pytest.mark.parametrize("length", ["many", "null"])
+def test_a_length_that_is_no_number_is_one_mistake(length: str, data: dict[str, str]) -> None:
+    files = [f"{key}={value}" for key, value in data.items()]
+    report = check(arguments("paper=laser_d_1.5b_4096", f"data.max_response_length={length}", *files))
+    assert [mistake.field for mistake in report.mistakes] == ["data.max_response_length"]
 
 
 def test_verls_own_command_line_resolves_a_preset(tmp_path: Path) -> None:
