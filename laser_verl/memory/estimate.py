@@ -50,7 +50,8 @@ def estimate(shape: Shape, training: Training, generation: Generation, gpu: floa
     reference = _reference(shape, training)
     context = Item("CUDA and NCCL", CONTEXT, "assumed")
     share = generation.share * gpu
-    stays = [Item("rollout engine", share, "keeps its share of the GPU")] if generation.stays else []
+    is_beside = generation.stays and not generation.is_apart
+    stays = [Item("rollout engine", share, "keeps its share of the GPU")] if is_beside else []
     update = [state.item for state in states] + reference + _activations(shape, training) + stays + [context]
 
     rollout = _rollout(shape, generation, share)
@@ -95,21 +96,25 @@ def _of_fsdp(shape: Shape, training: Training) -> list[_State]:
 def _of_megatron(shape: Shape, training: Training) -> list[_State]:
     """The same with Megatron: bf16 weights, fp32 gradients, and an optimizer that is shared out once more."""
     dense, experts = _local(shape, training)
+    local = trained = f"{_billions(dense + experts)} parameters of a GPU"
+    weights = Item("weights", _BF16 * (dense + experts), f"2 bytes * {local}")
+    if shape.adapters:
+        dense, experts = -(-shape.layers // training.pipeline) * shape.adapters / training.tensor, 0
+        trained = f"{_billions(dense)} parameters of adapters of a GPU"
     copies = training.gpus / (training.tensor * training.pipeline)
     expert_copies = training.gpus / (training.expert * training.expert_tensor * training.pipeline)
     optimizer = (_MASTER + _MOMENTS) * (dense / copies + experts / expert_copies)
-    local = f"{_billions(dense + experts)} parameters of a GPU"
     where = "host" if training.offloads_weights else "gpu"
     shared = f"{copies:g}" if not experts else f"{copies:g}, those of experts / {expert_copies:g}"
     return [
-        _State(Item("weights", _BF16 * (dense + experts), f"2 bytes * {local}"), where),
+        _State(weights, where),
         # a buffer that stays as long as the weights do; it goes without a copy
         _State(
-            Item("gradients", _FP32 * (dense + experts), f"4 bytes * {local}"),
+            Item("gradients", _FP32 * (dense + experts), f"4 bytes * {trained}"),
             "nowhere" if training.offloads_weights else "gpu",
         ),
         _State(
-            Item("optimizer", optimizer, f"12 bytes * {local} / {shared} copies"),
+            Item("optimizer", optimizer, f"12 bytes * {trained} / {shared} copies"),
             "host" if training.offloads_optimizer else "gpu",
         ),
     ]

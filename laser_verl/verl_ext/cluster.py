@@ -79,7 +79,7 @@ def wanted(config: DictConfig) -> list[Wanted]:
         Wanted(f"{pool}.nnodes", _number(config, f"{pool}.nnodes"), _number(config, f"{pool}.n_gpus_per_node"), cpus)
         for pool in pools
     ]
-    if OmegaConf.select(config, "trainer.v1.trainer_mode") == "separate_async":
+    if str(OmegaConf.select(config, "trainer.v1.trainer_mode")).removeprefix("laser_") == "separate_async":
         rollout = "actor_rollout_ref.rollout"
         per_node, nodes = _number(config, f"{rollout}.n_gpus_per_node"), _number(config, f"{rollout}.nnodes")
         engine = math.prod(_number(config, f"{rollout}.{kind}_parallel_size", 1) for kind in _ENGINE)

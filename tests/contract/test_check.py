@@ -171,6 +171,20 @@ def test_batch_sizes_that_verl_refuses_later(good: list[str]) -> None:
     assert "must divide the 1 GPUs" in message(report, f"{rollout}.tensor_model_parallel_size")
 
 
+def test_a_micro_batch_of_a_number_of_tokens_has_room_for_the_longest_sequence(good: list[str]) -> None:
+    actor, rollout = "actor_rollout_ref.actor", "actor_rollout_ref.rollout"
+    dynamic = [*good, f"{actor}.use_dynamic_bsz=true"]
+    # a prompt of 64 and a response of 160 tokens
+    assert check([*dynamic, f"{actor}.ppo_max_token_len_per_gpu=224"]).ok
+    report = check([*dynamic, f"{actor}.ppo_max_token_len_per_gpu=223"])
+    assert fields(report) == [f"{actor}.ppo_max_token_len_per_gpu"]
+    assert "=223 is below the 224 tokens of the longest" in message(report, f"{actor}.ppo_max_token_len_per_gpu")
+    report = check([*dynamic, f"{rollout}.log_prob_max_token_len_per_gpu=100", f"{rollout}.max_model_len=100"])
+    assert report.ok, "what the rollout has room for is the longest"
+    report = check([*dynamic, f"{actor}.ppo_max_token_len_per_gpu=many"])
+    assert "must be a whole number" in message(report, f"{actor}.ppo_max_token_len_per_gpu")
+
+
 def test_separate_async_needs_matching_steps_a_pool_and_an_engine(good: list[str]) -> None:
     report = check([*good, "trainer.v1.trainer_mode=separate_async"])
     # 4 parameter sync steps of mini batches of 8.
@@ -178,6 +192,21 @@ def test_separate_async_needs_matching_steps_a_pool_and_an_engine(good: list[str
     assert "nccl" in message(report, "actor_rollout_ref.rollout.checkpoint_engine.backend")
     assert "actor_rollout_ref.rollout.nnodes" in fields(report)
     assert report.active["trainer"] == "laser_separate_async"
+
+
+def test_text_where_verl_has_a_number_is_found_although_its_classes_take_it(good: list[str]) -> None:
+    wrong = {
+        "actor_rollout_ref.actor.optim.lr": "fast",
+        "actor_rollout_ref.rollout.temperature": "hot",
+        "actor_rollout_ref.rollout.gpu_memory_utilization": "90%",
+        "trainer.total_epochs": "few",
+    }
+    report = check([*good, *(f"{key}={value}" for key, value in wrong.items())])
+    assert sorted(fields(report)) == sorted(wrong)
+    for key, value in wrong.items():
+        assert message(report, key).startswith(f"{key}={value} must be a number, as in verl's own config (")
+    # one line where another check has one
+    assert fields(check([*good, "actor_rollout_ref.rollout.n=many"])) == ["actor_rollout_ref.rollout.n"]
 
 
 def test_verl_config_classes_speak_for_themselves(good: list[str]) -> None:

@@ -57,6 +57,7 @@ def test_what_is_switched_off_is_not_asked_for() -> None:
     assert wanted(off) == [Wanted("trainer.nnodes", 2, 8, 3)]
 
 
+@pytest.mark.parametrize("mode", ["separate_async", "laser_separate_async"])
 @pytest.mark.parametrize(
     ("parallel", "groups", "gpus"),
     [
@@ -66,9 +67,11 @@ def test_what_is_switched_off_is_not_asked_for() -> None:
         ({"tensor_model_parallel_size": 8, "pipeline_model_parallel_size": 2}, 2, 8),
     ],
 )
-def test_engines_of_separate_async_need_gpus_of_their_own(parallel: dict[str, int], groups: int, gpus: int) -> None:
+def test_engines_of_separate_async_need_gpus_of_their_own(
+    parallel: dict[str, int], groups: int, gpus: int, mode: str
+) -> None:
     rollout = {"nnodes": 2, "n_gpus_per_node": 8, **parallel}
-    pools = wanted(config(trainer__v1__trainer_mode="separate_async", actor_rollout_ref__rollout=rollout))
+    pools = wanted(config(trainer__v1__trainer_mode=mode, actor_rollout_ref__rollout=rollout))
     assert pools[1] == Wanted("actor_rollout_ref.rollout.nnodes", groups, gpus, 2)
 
 

@@ -53,11 +53,25 @@ def data_config(files: list[Path], **more: Any) -> DictConfig:
 
 def test_check_finds_no_mistake_in_any_of_them(good: list[str], prepared: dict[str, Path]) -> None:
     train = [prepared[name] / "train.parquet" for name in NAMES]
-    val = [prepared[name] / "monitor.parquet" for name in (*NAMES, "tiny_world")]
+    val = [prepared[name] / "monitor.parquet" for name in NAMES]
     report = check(with_files(good, train, val, f"data.max_prompt_length={LONGEST}"))
     assert report.mistakes == []
     assert report.active["data"]["train"]["rows"] == sum(pq.read_metadata(file).num_rows for file in train)
     assert set(report.active["scorers"].values()) == {"math"}
+
+
+def test_check_refuses_files_that_verl_cannot_put_together(
+    good: list[str], prepared: dict[str, Path], tmp_path: Path
+) -> None:
+    numbers, words = prepared["deepscaler"] / "monitor.parquet", prepared["tiny_world"] / "monitor.parquet"
+    columns = [pq.read_schema(file).field("extra_info").type.field("difficulty").type for file in (numbers, words)]
+    assert columns == ["double", "string"]
+    with pytest.raises(ValueError, match="can't be aligned"):
+        RLHFDataset([str(numbers), str(words)], TOKENIZER, data_config([numbers, words], cache_dir=str(tmp_path)))
+    train = [prepared[name] / "train.parquet" for name in NAMES]
+    [mistake] = check(with_files(good, train, [numbers, words], f"data.max_prompt_length={LONGEST}")).mistakes
+    assert mistake.field == "data.val_files"
+    assert f"{numbers} and {words} cannot be read together" in mistake.message
 
 
 @pytest.mark.parametrize("name", [*NAMES, "tiny_world"])

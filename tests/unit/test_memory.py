@@ -179,6 +179,8 @@ def test_rollouts_apart_or_awake() -> None:
     assert [name for name in sizes(apart, 1) if "training" in name] == []
     awake = estimate(SMALL, FSDP, replace(ALONE, stays=True), 80 * GIB)
     assert sizes(awake, 0)["rollout engine"] == pytest.approx(56 * GIB)
+    both = estimate(SMALL, FSDP, replace(ALONE, is_apart=True, stays=True), 80 * GIB)
+    assert "rollout engine" not in sizes(both, 0)
 
 
 def test_adapters_have_gradients_and_optimizer_and_the_model_has_not() -> None:
@@ -188,6 +190,13 @@ def test_adapters_have_gradients_and_optimizer_and_the_model_has_not() -> None:
     assert update["weights"] == 888_544_000
     assert update["gradients"] == 4 * 28 * adapters / 8 == 18_464_768
     assert update["optimizer"] == 2 * 18_464_768
+    # Megatron, each copy over 2 of 8 GPUs: bf16 weights of the model, fp32 gradients of 28 layers of adapters, and an
+    # optimizer that 4 copies share
+    megatron = Training(engine="megatron", gpus=8, tokens=TOKENS, tensor=2, has_reference=False)
+    update = sizes(estimate(replace(SMALL, adapters=adapters), megatron, ALONE, 80 * GIB), 0)
+    assert update["weights"] == 1_777_088_000
+    assert update["gradients"] == 4 * 28 * adapters / 2 == 73_859_072
+    assert update["optimizer"] == 12 * 28 * adapters / 2 / 4
 
 
 def test_what_does_not_fit_is_said() -> None:

@@ -37,6 +37,7 @@ def check_batches(config: DictConfig, needs_ref: bool, needs_critic: bool, repor
         report: Takes the mistakes.
     """
     _check_micro_given(config, needs_ref, needs_critic, report)
+    _check_tokens(config, needs_ref, needs_critic, report)
     mode = str(config.trainer.v1.trainer_mode).removeprefix("laser_")
     if mode == "separate_async":
         _check_separate(config, report)
@@ -109,6 +110,39 @@ def _check_micro_given(config: DictConfig, needs_ref: bool, needs_critic: bool, 
             f"{_ROLLOUT}.log_prob_use_dynamic_bsz={shown(rollout)} must equal "
             f"{_ACTOR}.use_dynamic_bsz={shown(actor)}; leave the first out",
         )
+
+
+def _check_tokens(config: DictConfig, needs_ref: bool, needs_critic: bool, report: Report) -> None:
+    """A dynamic micro batch has to have room for the longest sequence; verl says so when there is one."""
+    lengths = [whole(config, f"data.max_{part}_length", report) for part in ("prompt", "response")]
+    if None in lengths:
+        return
+    longest = sum(length or 0 for length in lengths)
+    room = OmegaConf.select(config, f"{_ROLLOUT}.max_model_len")
+    longest = min(longest, room) if isinstance(room, int) else longest
+    limits = [(_ACTOR, _ACTOR, "ppo"), (_ROLLOUT, _ACTOR, "log_prob")]
+    limits += [(_REF, _REF, "log_prob")] * needs_ref + [("critic", "critic", "ppo")] * needs_critic
+    too_small: set[int] = set()
+    for node, engine, kind in limits:
+        key = f"{node}.{kind}_max_token_len_per_gpu"
+        if not _is_dynamic(config, node, "log_prob_use_dynamic_bsz" if kind == "log_prob" else "use_dynamic_bsz"):
+            continue
+        tokens, gpus = whole(config, key, report, example=longest), _gpus_of_a_sequence(config, engine)
+        # log-probabilities follow the actor unless told otherwise
+        if tokens and tokens * gpus < longest and tokens not in too_small:
+            too_small.add(tokens)
+            shared = f", which {gpus} GPUs share" if gpus > 1 else ""
+            report.add(
+                key,
+                f"{key}={tokens} is below the {longest} tokens of the longest prompt and response{shared}; give at "
+                f"least {-(-longest // gpus)}",
+            )
+
+
+def _gpus_of_a_sequence(config: DictConfig, engine: str) -> int:
+    is_megatron = OmegaConf.select(config, f"{engine}.strategy") == "megatron"
+    size = "megatron.context_parallel_size" if is_megatron else "ulysses_sequence_parallel_size"
+    return max(_as_int(OmegaConf.select(config, f"{engine}.{size}")), 1)
 
 
 def _check_fetches(config: DictConfig, train: int, report: Report) -> None:

@@ -15,7 +15,7 @@ from laser_verl.verl_ext.checks.functions import check_object
 from laser_verl.verl_ext.checks.golds import gold_problems, sources_of
 from laser_verl.verl_ext.checks.report import Report
 from laser_verl.verl_ext.checks.scoring import Golds, say
-from laser_verl.verl_ext.checks.tables import FIRST_ROWS, Rows, read_rows
+from laser_verl.verl_ext.checks.tables import FIRST_ROWS, Rows, read_rows, refusal
 
 
 @dataclass(frozen=True)
@@ -47,6 +47,8 @@ class Split:
     """(where, messages) of the first rows without images and the like."""
     tables: list[tuple[str, pa.Table]] = field(default_factory=list)
     """(where, data_source and what the method reads of extra_info) of each file, all its rows."""
+    schemas: list[tuple[str, pa.Schema]] = field(default_factory=list)
+    """(file, its schema) of each file."""
 
 
 def check_data(config: DictConfig, readers: Readers, report: Report) -> dict[str, Split]:
@@ -76,6 +78,8 @@ def check_data(config: DictConfig, readers: Readers, report: Report) -> dict[str
             with report.guard(key):
                 is_read = _check_file(key, file, config, split, readers, report)
             is_complete &= is_read
+        with report.guard(key):
+            _check_together(key, split, report)
         if is_complete:
             splits[name] = split
             _limit(config, name, split)
@@ -85,6 +89,17 @@ def check_data(config: DictConfig, readers: Readers, report: Report) -> dict[str
         name: {"rows": split.num_rows, "data_sources": sorted(split.sources)} for name, split in splits.items()
     }
     return splits
+
+
+def _check_together(key: str, split: Split, report: Report) -> None:
+    """The files of a split become one data set in verl."""
+    for file, schema in split.schemas[1:]:
+        first, other = split.schemas[0]
+        reason = refusal(other, schema)
+        if reason is not None:
+            report.add(
+                key, f"{key}: {first} and {file} cannot be read together ({reason:.300}); give their columns one type"
+            )
 
 
 def _limit(config: DictConfig, name: str, split: Split) -> None:
@@ -105,6 +120,7 @@ def _check_file(key: str, file: Any, config: DictConfig, split: Split, readers: 
     if rows is None:
         return False
     split.num_rows += rows.num_rows
+    split.schemas.append((str(file), rows.schema))
     where = f"{key}: {file}"
     split.sources |= sources_of(rows)
     if readers.golds is not Golds.UNREAD:

@@ -66,6 +66,8 @@ def check_host(config: DictConfig, report: Report) -> None:
         report.active |= {"adv_estimator": str(config.algorithm.adv_estimator), "critic": needs_critic}
         with report.guard("data.train_batch_size"):
             check_batches(config, needs_ref, needs_critic, report)
+        with report.guard("verl"):
+            _check_numbers(config, report)
         lean = _without_loading(config)
         nodes = ["actor_rollout_ref.actor", "actor_rollout_ref.rollout", "algorithm"]
         nodes.append("trainer.v1.separate_async.hybrid_rollout")
@@ -74,6 +76,26 @@ def check_host(config: DictConfig, report: Report) -> None:
         if all(are_built):
             _validate(lean, needs_ref, needs_critic, report)
     _check_interpolations(config, report)
+
+
+def _check_numbers(config: DictConfig, report: Report) -> None:
+    """Text where verl's own config has a number: its classes take it, and a worker stumbles over it later."""
+    import verl
+
+    own = OmegaConf.load(Path(verl.__file__).parent / "trainer" / "config" / "_generated_ppo_trainer.yaml")
+    for key, number in _numbers(OmegaConf.to_container(own)):
+        with contextlib.suppress(OmegaConfBaseException):  # a value that cannot be resolved has its own line
+            value = OmegaConf.select(config, key)
+            if isinstance(value, str) and not report.names(key):
+                report.add(key, f"{key}={value} must be a number, as in verl's own config ({number})")
+
+
+def _numbers(node: Any, path: str = "") -> Iterator[tuple[str, int | float]]:
+    if isinstance(node, dict):
+        for key, value in node.items():
+            yield from _numbers(value, f"{path}.{key}".lstrip("."))
+    elif isinstance(node, int | float) and not isinstance(node, bool):
+        yield path, node
 
 
 def check_stock_sources(config: DictConfig, splits: dict[str, Split], report: Report) -> None:
@@ -228,9 +250,11 @@ def _say(path: str, error: BaseException, report: Report) -> bool:
 
 
 def _check_interpolations(config: DictConfig, report: Report) -> None:
-    """`main_ppo` resolves the whole config; report each value that does not."""
-    for key in _unresolved(config, ""):
-        report.add(key[0], f"{key[0]} cannot be resolved ({key[1]}); correct the ${{...}} in it")
+    """`main_ppo` resolves the whole config; report each value that does not, unless by a mistake reported already."""
+    wrong = [mistake.field for mistake in report.mistakes]
+    for key, reason in _unresolved(config, ""):
+        if not any(f"{field}=" in reason for field in wrong):
+            report.add(key, f"{key} cannot be resolved ({reason}); correct the ${{...}} in it")
 
 
 def _unresolved(node: Any, path: str) -> Iterator[tuple[str, str]]:

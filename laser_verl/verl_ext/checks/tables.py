@@ -35,6 +35,9 @@ class Rows:
     first: pa.Table
     """Prompts, images and the like of the first rows."""
 
+    schema: pa.Schema
+    """Of the whole file."""
+
 
 def read_rows(path: Path, prompt_key: str, media: Sequence[str], columns: Sequence[str] = ()) -> Rows:
     """Read a parquet, json or jsonl file.
@@ -55,7 +58,7 @@ def read_rows(path: Path, prompt_key: str, media: Sequence[str], columns: Sequen
     """
     if path.suffix != ".parquet":
         table = read_json(path)
-        return Rows(table.column_names, len(table), table, table.slice(0, FIRST_ROWS))
+        return Rows(table.column_names, len(table), table, table.slice(0, FIRST_ROWS), table.schema)
     parquet = pq.ParquetFile(path, memory_map=True)
     names = list(parquet.schema_arrow.names)
     of_extra_info = [f"extra_info.{name}" for name in columns]
@@ -63,7 +66,30 @@ def read_rows(path: Path, prompt_key: str, media: Sequence[str], columns: Sequen
     shown = [name for name in (prompt_key, *media) if name in names]
     batch = next(parquet.iter_batches(batch_size=FIRST_ROWS, columns=shown), None)
     first = parquet.schema_arrow.empty_table() if batch is None else pa.Table.from_batches([batch])
-    return Rows(names, parquet.metadata.num_rows, every, first)
+    return Rows(names, parquet.metadata.num_rows, every, first, parquet.schema_arrow)
+
+
+def refusal(schema: pa.Schema, other: pa.Schema) -> str | None:
+    """Why the rows of two files cannot stand in one data set, in the words of the library that verl loads them with.
+
+    Args:
+        schema: Of one file.
+        other: Of another file.
+
+    Returns:
+        None where they can.
+    """
+    import datasets
+
+    # without a row there would be nothing to put together
+    rows = [
+        datasets.Dataset(pa.table([pa.nulls(1, one.type) for one in each], schema=each)) for each in (schema, other)
+    ]
+    try:
+        datasets.concatenate_datasets(rows)
+    except (ValueError, TypeError, pa.ArrowException) as error:
+        return str(error)
+    return None
 
 
 def read_json(path: Path) -> pa.Table:
