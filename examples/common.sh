@@ -64,7 +64,7 @@ choose_method() {
     return
   fi
   local record
-  record=$(laser-verl methods "$METHOD" --json) || fail "METHOD=$METHOD is not known; see above"
+  record=$(python3 -m laser_verl methods "$METHOD" --json) || fail "METHOD=$METHOD is not known; see above"
   [[ $record == *'"set_by": "reward.reward_manager.name"'* ]] ||
     fail "METHOD=$METHOD is an advantage rule; add algorithm.adv_estimator=$METHOD to the arguments instead"
   WORDS+=("~method" reward.reward_manager.name="$METHOD")
@@ -182,7 +182,7 @@ launch() {
     "${SETTINGS[@]}" "$@"
   )
   COMMAND=(python3 -m verl.trainer.main_ppo "${WORDS[@]}")
-  if [[ ${CHECK:-0} == 1 ]]; then COMMAND=(laser-verl check "${WORDS[@]}"); fi
+  if [[ ${CHECK:-0} == 1 ]]; then COMMAND=(python3 -m laser_verl check "${WORDS[@]}"); fi
   if ((${#ENVIRONMENT[@]})); then COMMAND=(env "${ENVIRONMENT[@]}" "${COMMAND[@]}"); fi
   if [[ ${DRY_RUN:-0} == 1 ]]; then show; else exec "${COMMAND[@]}"; fi
 }

@@ -173,7 +173,9 @@ def test_slurm_knobs_reach_the_nodes(folder: Path) -> None:
     assert job.returncode == 0, output
     made = calls(folder)
     steps = [line for line in made if line.startswith("srun ")]
-    assert all("--container-image=/images/verl.sqsh --container-mounts=/shared:/shared" in step for step in steps)
+    # the launcher's path is one from here, and Ray's processes on a node meet in /tmp
+    here = f"--container-workdir={folder} --container-mounts=/tmp:/tmp,{folder}:{folder},/shared:/shared"
+    assert all(f"--container-image=/images/verl.sqsh {here} " in step for step in steps)
     assert made.count("set up") == len(steps) == 5
     assert any(line.startswith("training ") and line.endswith(" on 1x8") for line in made)
 

@@ -1,10 +1,9 @@
-"""`examples/run_*.sh`: the arguments that programs in the place of Python and laser-verl get, and what they say."""
+"""`examples/run_*.sh`: the arguments that a program in the place of Python gets, and what they say."""
 
 from __future__ import annotations
 
 import os
 import re
-import shlex
 import shutil
 import subprocess
 import sys
@@ -20,26 +19,22 @@ LAUNCHERS = sorted(path.name for path in EXAMPLES.glob("run_*.sh"))
 ON_GPUS = [name for name in LAUNCHERS if name != "run_laser_d_cpu.sh"]
 FSDP = "run_laser_d_1.5b_fsdp.sh"
 
-# Python for the small files beside the launchers, and a printer of arguments for everything else.
+# Python for the files beside the launchers and the list of methods, and a printer of arguments for everything else.
 PYTHON = f"""#!/bin/sh
-case $1 in */examples/*.py) exec {sys.executable} "$@" ;; esac
+case "$1 $2 $3" in */examples/*.py*|"-m laser_verl methods") exec {sys.executable} "$@" ;; esac
 printf '%s\\n' python3 "$@"
 """
-LASER_VERL = f"""#!/bin/sh
-case $1 in methods) exec {sys.executable} -m laser_verl.cli "$@" ;; esac
-printf '%s\\n' laser-verl "$@"
-"""
-LASER_VERL_RUN = "from laser_verl.cli import main; main()"
 
 
 @pytest.fixture
 def programs(tmp_path: Path) -> Path:
     folder = tmp_path / "programs"
     folder.mkdir()
-    laser_verl = LASER_VERL.replace("-m laser_verl.cli", f"-c {shlex.quote(LASER_VERL_RUN)}")
-    for name, text in (("python3", PYTHON), ("laser-verl", laser_verl)):
-        (folder / name).write_text(text)
-        (folder / name).chmod(0o755)
+    (folder / "python3").write_text(PYTHON)
+    (folder / "python3").chmod(0o755)
+    # a clone that is sent to a cluster brings no programs
+    (folder / "laser-verl").write_text("#!/bin/sh\nexit 127\n")
+    (folder / "laser-verl").chmod(0o755)
     return folder
 
 
@@ -121,8 +116,8 @@ def test_missing_data_is_said(programs: Path, launcher: str, missing: str) -> No
 def test_check_gets_what_the_training_would(programs: Path, launcher: str) -> None:
     device = {"DEVICE": "cpu"} if launcher not in ON_GPUS else {}
     checked = words(programs, launcher, **device, CHECK="1")
-    assert checked[:2] == ["laser-verl", "check"]
-    assert checked[2:] == words(programs, launcher, **device)[3:]
+    assert checked[:4] == ["python3", "-m", "laser_verl", "check"]
+    assert checked[4:] == words(programs, launcher, **device)[3:]
 
 
 @pytest.mark.parametrize("launcher", LAUNCHERS)
@@ -151,7 +146,8 @@ def test_a_method_is_set_by_its_preset_or_by_its_name(programs: Path, method: st
 
 def test_a_method_of_another_package_is_set_by_its_name(programs: Path) -> None:
     record = '[{"name": "half_price", "set_by": "reward.reward_manager.name"}]'
-    (programs / "laser-verl").write_text(f"#!/bin/sh\necho '{record}'\n")
+    listed = PYTHON.replace(f'exec {sys.executable} "$@"', f"echo '{record}'; exit")
+    (programs / "python3").write_text(listed)
     found = words(programs, FSDP, METHOD="half_price")
     assert {"~method", "reward.reward_manager.name=half_price"} <= set(found)
 
