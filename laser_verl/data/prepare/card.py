@@ -130,7 +130,9 @@ def _readme(card: dict[str, Any]) -> str:
     lines += [f"| {source} | {number} |" for source, number in card["data_sources"].items()]
     lines += ["", f"The prompt template is `{card['template']['name']}`:", ""]
     lines += [f"    {line}" for message in card["template"]["messages"] for line in _quoted(message)]
-    lines += ["", "To train on it:", "", f"    data.train_files=FOLDER/{file_of(TRAIN)}"]
+    lines += ["", "To train on it:", ""]
+    if rows[TRAIN]:
+        lines.append(f"    data.train_files=FOLDER/{file_of(TRAIN)}")
     if rows[VALIDATION]:
         lines.append(f"    data.val_files=FOLDER/{file_of(VALIDATION)}")
     if rows[MONITOR]:

@@ -85,13 +85,14 @@ def gym_rows(task: str, parameters: Mapping[str, Any], seed: int, number: int) -
     ):
         assert process.stdout is not None
         try:
-            yield from map(json.loads, process.stdout)
+            # a process that was killed leaves half a line
+            yield from (json.loads(line) for line in process.stdout if line.endswith("\n"))
             code = process.wait()
         finally:
             process.kill()
         if code:
             errors.seek(0)
-            said = errors.read().strip().rpartition("\n")[2]
+            said = errors.read().strip().rpartition("\n")[2] or f"exit code {code}"
             raise BadInput(f"reasoning_gym {task}: the library fails ({said:.300}); try other --parameters")
 
 

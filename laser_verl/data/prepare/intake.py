@@ -7,13 +7,14 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from laser_verl.commands import BadInput
-from laser_verl.data.prepare.layouts import number_or_none
-from laser_verl.data.prepare.plan import Plan
+from laser_verl.data.prepare.layouts import OPTIONAL, number_or_none
+from laser_verl.data.prepare.plan import TABLE, Plan
 from laser_verl.data.prepare.rows import Findings, Row, digest, some
 from laser_verl.data.prepare.splits import drawn_budget
 from laser_verl.scoring.answers import gold_answers
 
 _LISTED = 5
+_MOST_TOKENS = 10**8
 
 
 class Intake:
@@ -29,6 +30,8 @@ class Intake:
         self._lacking: dict[str, list[str]] = {"problem": [], "gold": []}
         self._num_lacking = dict.fromkeys(self._lacking, 0)
         self._has_labels: bool | None = None
+        named = OPTIONAL if plan.request.source == TABLE else ("difficulty",) if plan.request.difficulty else ()
+        self._unseen = {name for name in named if name in plan.layout.fields}
         self.num_read = 0
 
     def rows(self, given: Iterable[tuple[str, Mapping[str, Any]]], findings: Findings) -> Iterator[Row]:
@@ -42,7 +45,8 @@ class Intake:
             The problems, as long as no row lacks anything.
 
         Raises:
-            BadInput: Rows lack a problem or a gold, or a value is none that its column can hold.
+            BadInput: Rows lack a problem or a gold, a value is none that its column can hold, or a column that the
+                user named holds nothing.
         """
         for where, raw in given:
             index = self.num_read
@@ -64,6 +68,10 @@ class Intake:
                     f"rows without a {what}, of {self.num_read}, counted from 0: {some(self._lacking[what], number)}; "
                     "give every row one, or take these out"
                 )
+        if self._unseen:
+            name = min(self._unseen)
+            column = self._plan.layout.fields[name]
+            raise BadInput(f"no row has a value under {column}, which is to be the {name}; correct the column's name")
 
     def _row(self, index: int, where: str, values: Mapping[str, Any]) -> Row | None:
         problem = values["problem"]
@@ -76,21 +84,14 @@ class Intake:
                     self._lacking[what].append(where)
         if not has_problem or gold is None:
             return None
+        source = str(values.get("data_source") or self._plan.layout.data_source)
+        difficulty, budget = self._difficulty(values.get("difficulty"), where), _budget(values.get("budget"), where)
         try:
-            number = digest(problem)
-            str(gold).encode()
+            f"{''.join(gold)}{source}{difficulty}".encode()
+            row = Row(index, problem.strip(), gold, source, difficulty, budget, digest(problem))
         except UnicodeEncodeError as error:
             raise BadInput(f"{where} holds half of a surrogate pair, which is no text; correct the row") from error
-        source = values.get("data_source")
-        row = Row(
-            index,
-            problem.strip(),
-            gold,
-            str(source) if source else self._plan.layout.data_source,
-            self._difficulty(values.get("difficulty"), where),
-            _budget(values.get("budget"), where),
-            number,
-        )
+        self._unseen -= {name for name in OPTIONAL if getattr(row, name) is not None}
         if self._plan.budget is not None:
             row.budget = drawn_budget(self._plan.request.seed, row, *self._plan.budget)
         return row
@@ -123,17 +124,22 @@ def _gold_text(value: Any, where: str) -> str | None:
         return value.strip() or None
     if value is None or (isinstance(value, float) and not math.isfinite(value)):
         return None
-    if isinstance(value, Mapping | list):
+    if isinstance(value, Mapping | list | bytes):
         raise BadInput(
             f"{where} has the gold {value!r:.60}; a gold is a text or a number: name the column that holds it"
         )
-    return gold_answers(value)[0] if isinstance(value, int | float) and not isinstance(value, bool) else str(value)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return str(value)
+    try:
+        return gold_answers(value)[0]
+    except ValueError as error:
+        raise BadInput(f"{where}: {error}") from error
 
 
 def _budget(value: Any, where: str) -> int | None:
     if value is None or value == "" or value != value:
         return None
     number = number_or_none(value)
-    if number is None or number < 1 or number != int(number):
-        raise BadInput(f"{where} has the budget {value!r:.40}; give a whole number of tokens, 1 or more")
+    if number is None or not 1 <= number <= _MOST_TOKENS or number != int(number):
+        raise BadInput(f"{where} has the budget {value!r:.40}; give a whole number of tokens, 1 or more, 10^8 at most")
     return int(number)

@@ -20,7 +20,8 @@ from laser_verl.scoring.formats import last_boxed
 FIELDS = ("problem", "gold", "golds", "difficulty", "budget", "data_source")
 """What a layout may say of a row; `golds` is a column of lists, each of acceptable answers."""
 
-_OPTIONAL = ("difficulty", "budget")
+OPTIONAL = ("difficulty", "budget")
+"""Those of them that a row may lack."""
 
 _DAPO_BEFORE = (
     "Solve the following math problem step by step. The last line of your response should be of the form Answer: "
@@ -74,7 +75,7 @@ class Layout:
     @property
     def required(self) -> list[str]:
         """The paths that a row has to have."""
-        return [path for name, path in self.fields.items() if name not in _OPTIONAL]
+        return [path for name, path in self.fields.items() if name not in OPTIONAL]
 
     def values(self, row: Mapping[str, Any]) -> dict[str, Any]:
         """Read a row.
@@ -205,7 +206,7 @@ def number_or_none(value: Any) -> float | None:
     """A number, also one written as text; None for anything else, NaN included."""
     try:
         number = float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return None
     return number if math.isfinite(number) and not isinstance(value, bool) else None
 

@@ -21,7 +21,7 @@ class Lengths:
             most: Tokens of a prompt, chat template included.
 
         Raises:
-            BadInput: If the folder holds no tokenizer, or one without a chat template.
+            BadInput: If the folder holds no tokenizer, or one without a chat template or that refuses the prompts.
         """
         from transformers import AutoTokenizer
 
@@ -33,17 +33,25 @@ class Lengths:
         if not self._tokenizer.chat_template:
             raise BadInput(f"--model {model}: the tokenizer has no chat template; give the folder of an instruct model")
         self._template, self._most = template, most
+        try:
+            self._texts(["1+1?"])
+        except Exception as error:  # whatever a chat template raises, as one that takes no system message
+            said = " ".join(str(error).split())
+            raise BadInput(f"--model {model}: its chat template fails: {said:.200}; take another --template") from error
 
     def __call__(self, rows: list[Row], findings: Findings) -> list[Row]:
         """Return the rows that are short enough."""
-        texts = [
-            self._tokenizer.apply_chat_template(
-                self._template.messages(row.problem), add_generation_prompt=True, tokenize=False
-            )
-            for row in rows
-        ]
+        texts = self._texts([row.problem for row in rows])
         numbers = [len(ids) for ids in self._tokenizer(texts, add_special_tokens=False)["input_ids"]] if texts else []
         for row, number in zip(rows, numbers, strict=True):
             if number > self._most:
                 findings.add(row, "long_prompt", False, {"tokens": number})
         return [row for row, number in zip(rows, numbers, strict=True) if number <= self._most]
+
+    def _texts(self, problems: list[str]) -> list[str]:
+        return [
+            self._tokenizer.apply_chat_template(
+                self._template.messages(problem), add_generation_prompt=True, tokenize=False
+            )
+            for problem in problems
+        ]

@@ -35,7 +35,7 @@ class Folder:
             BadInput: If something else has the name.
         """
         self.path = Path(os.path.abspath(path))
-        self.scratch = self.path.with_name(f".{self.path.name}.part-{os.getpid()}")
+        self.scratch = self.path.parent / f".{self.path.name}.part-{os.getpid()}"
         self._refuse_if_taken()
 
     def __enter__(self) -> Path:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+import unicodedata
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from laser_verl.commands import BadInput
-from laser_verl.data.prepare.layouts import lookup
 from laser_verl.data.prepare.reading import read_rows
 from laser_verl.data.prepare.rows import Findings, Row
+from laser_verl.data.prepare.templates import TEMPLATES
 
 WORDS = 13
 """In a row, shared with a problem of an evaluation set."""
@@ -18,7 +20,7 @@ WORDS = 13
 SHIPPED = tuple(sorted((Path(__file__).parents[1] / "benchmarks").glob("*.jsonl")))
 """AIME 2024 and AMC 2023."""
 
-_COLUMNS = ("problem", "question", "Problem", "Question", "prompt.0.content", "prompt")
+_COLUMNS = ("problem", "question", "Problem", "Question", "prompt")
 
 # Letters and digits; of Chinese and Japanese, which have no spaces, each sign.
 _CJK = "\u3040-\u30ff\u3400-\u9fff"
@@ -54,7 +56,8 @@ def read_evaluation_set(path: Path) -> EvaluationSet:
     """Read a file of problems.
 
     Args:
-        path: JSONL, JSON, CSV or parquet with a column problem, question or prompt; rows may have an id.
+        path: JSONL, JSON, CSV or parquet with a column problem, question or prompt, a text or chat messages;
+            rows may have an id.
 
     Returns:
         The set.
@@ -64,7 +67,7 @@ def read_evaluation_set(path: Path) -> EvaluationSet:
     """
     problems = []
     for number, row in enumerate(read_rows(path)):
-        text = next((text for column in _COLUMNS if isinstance(text := lookup(row, column, None), str)), None)
+        text = next((text for column in _COLUMNS if (text := _text(row.get(column))) is not None), None)
         if text is None:
             raise BadInput(
                 f"{path}, row {number} (from 0): none of the columns problem, question and prompt has a text; it has "
@@ -74,9 +77,20 @@ def read_evaluation_set(path: Path) -> EvaluationSet:
     return EvaluationSet(path.stem, path, tuple(problems))
 
 
+def _text(value: Any) -> str | None:
+    """A problem; of chat messages the last that the user says, without one of our templates around it."""
+    if not isinstance(value, list):
+        return value if isinstance(value, str) else None
+    messages = [message for message in value if isinstance(message, Mapping) and message.get("role") == "user"]
+    text = messages[-1].get("content") if messages else None
+    if not isinstance(text, str):
+        return None
+    return next((problem for one in TEMPLATES.values() if (problem := one.problem(text)) is not None), text)
+
+
 def words_of(text: str) -> tuple[str, ...]:
     """Letters and digits, small: `words_of("What is $x_1+2$?")` is `("what", "is", "x", "1", "2")`."""
-    return tuple(_WORD.findall(text.casefold()))
+    return tuple(_WORD.findall(unicodedata.normalize("NFC", text).casefold()))
 
 
 class Overlap:

@@ -7,6 +7,7 @@ import hashlib
 import json
 import re
 import sys
+from collections import Counter
 from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import Any
@@ -84,6 +85,9 @@ def _csv(path: Path) -> Iterator[dict[str, Any]]:
     with path.open(encoding="utf-8-sig", newline="") as file:
         rows = csv.DictReader(file, strict=True)
         try:
+            twice = [name for name, number in Counter(rows.fieldnames or ()).items() if name and number > 1]
+            if twice:
+                raise BadInput(f"{path} has several columns {', '.join(twice)}; rename all but one of each")
             for row in rows:
                 if None in row or None in row.values():
                     wanted = len(rows.fieldnames or ())
@@ -103,7 +107,7 @@ def _json_lines(path: Path) -> Iterator[dict[str, Any]]:
                 continue
             try:
                 row = json.loads(line)
-            except ValueError as error:
+            except (ValueError, RecursionError) as error:
                 raise BadInput(f"{path}, line {number}: no JSON ({error}); correct or remove the line") from error
             yield _object(row, f"{path}, line {number}")
 
@@ -118,6 +122,8 @@ def _json(path: Path) -> Iterator[dict[str, Any]]:
         while True:
             at = _BETWEEN.match(text, at).end()  # type: ignore[union-attr]
             if is_array and text.startswith("]", at):
+                if text[at + 1 :].strip() or any(more.strip() for more in file):
+                    raise BadInput(f"{path} goes on after the end of its array; give one array, or objects without one")
                 return
             try:
                 row, at = decoder.raw_decode(text, at)
@@ -135,6 +141,9 @@ def _json(path: Path) -> Iterator[dict[str, Any]]:
                 more = file.read(max(_CHARACTERS_AT_A_TIME, len(text)))
                 text, is_whole = text + more, not more
                 continue
+            except (ValueError, RecursionError) as error:
+                line = lines + text.count("\n", 0, at) + 1
+                raise BadInput(f"{path}, line {line}: no JSON ({error}); correct or remove the row") from error
             yield _object(row, f"{path}, line {lines + text.count(chr(10), 0, at) + 1}")
 
 

@@ -77,7 +77,7 @@ def _evaluation_sets(plan: Plan) -> list[overlap.EvaluationSet]:
 def _stages(outcome: Outcome, stack: ExitStack) -> tuple[list[Stage], GoldCheck | None]:
     """What rows pass, the cheap before the dear; and the one of golds, which knows what it could not check."""
     plan = outcome.plan
-    stages: list[Stage] = [Duplicates()]
+    stages: list[Stage] = [Duplicates(plan.is_made)]
     if outcome.sets:
         stages.append(overlap.Overlap(outcome.sets))
     if plan.request.model is not None:

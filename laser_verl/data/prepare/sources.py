@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import fnmatch
+import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +21,7 @@ from laser_verl.data.prepare.plan import GYM, TABLE, Plan
 from laser_verl.data.prepare.reading import SUFFIXES, read_rows
 
 _HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
+_PART = re.compile(r"(.*)-[0-9]+-of-([0-9]+)(\.\w+)")
 
 
 @dataclass(frozen=True)
@@ -52,12 +55,12 @@ def find_inputs(plan: Plan) -> list[Input]:
 
 
 def _find(name: str, layout: Layout) -> list[Input]:
-    path = Path(name).expanduser()
-    if path.is_file():
+    path = Path(os.path.expanduser(name))
+    if os.path.isfile(path):  # unlike that of pathlib no error for a name that is too long
         return [Input(path, path.name)]
-    if path.is_dir():
+    if os.path.isdir(path):
         return _in_folder(path, name, layout)
-    if not _HUB_NAME.fullmatch(name) or path.suffix in SUFFIXES or path.parent.is_dir():
+    if not _HUB_NAME.fullmatch(name) or path.suffix in SUFFIXES or os.path.isdir(path.parent):
         raise BadInput(f"{name} is no file or folder; give one, or a name on the hub{_such_as(layout)}")
     return _in_folder(_fetch(name, layout), name, layout)
 
@@ -75,7 +78,19 @@ def _in_folder(folder: Path, name: str, layout: Layout) -> list[Input]:
     fitting = {file for file in files if any(fnmatch.fnmatch(file, pattern) for pattern in layout.files)}
     if not files:
         raise BadInput(f"{name} holds no file that ends in {', '.join(SUFFIXES)}; give the folder of the data")
+    _refuse_gaps(name, fitting or files)
     return [Input(path, file) for file, path in files.items() if file in fitting or not fitting]
+
+
+def _refuse_gaps(name: str, files: Iterable[str]) -> None:
+    """Refuse what an interrupted download leaves: of `train-00000-of-00010.parquet` and its like not all ten."""
+    found = Counter(match.groups() for file in files if (match := _PART.fullmatch(file)))
+    for (stem, total, suffix), number in found.items():
+        if number < int(total):
+            raise BadInput(
+                f"{name} holds {number} of the {int(total)} files {stem}-*-of-{total}{suffix}; fetch the others, or "
+                "name the files that are to be read"
+            )
 
 
 def _fetch(name: str, layout: Layout) -> Path:

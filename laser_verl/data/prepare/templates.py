@@ -29,6 +29,12 @@ class Template:
         system = [] if self.system is None else [{"role": "system", "content": self.system}]
         return [*system, {"role": "user", "content": self.user.replace(_PROBLEM, problem)}]
 
+    def problem(self, text: str) -> str | None:
+        """The problem of a user's message, None where the template adds nothing or another text stands around it."""
+        before, _, after = self.user.partition(_PROBLEM)
+        is_ours = (before or after) and text.startswith(before) and text.endswith(after)
+        return text.removeprefix(before).removesuffix(after) if is_ours else None
+
 
 TEMPLATES: dict[str, Template] = {
     "paper": Template(

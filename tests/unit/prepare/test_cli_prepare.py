@@ -100,7 +100,9 @@ def test_standard_error_sums_up(tmp_path: Path) -> None:
     assert second == "laser_verl: left out 4: the problem was read before, but for spaces and capitals"
 
 
-@pytest.mark.parametrize("name", ["no.json", "folder/no.parquet", "a/b/c", ".", "tests/no_such"])
+@pytest.mark.parametrize(
+    "name", ["no.json", "folder/no.parquet", "a/b/c", ".", "tests/no_such", "~no_such/a.json", "a" * 300]
+)
 def test_a_file_that_is_not_there_is_named(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "tests").mkdir()

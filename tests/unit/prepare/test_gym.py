@@ -286,6 +286,25 @@ def test_a_library_that_fails_on_the_way_is_named() -> None:
         list(gym.gym_rows("no_such", {}, 1, 3))
 
 
+def test_a_library_that_is_killed_on_the_way_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    python = tmp_path / "python"
+    python.write_text('#!/bin/sh\nprintf \'{"problem": "a"}\\n{"prob\'; kill -9 $$\n')
+    python.chmod(0o755)
+    monkeypatch.setattr(gym.sys, "executable", str(python))
+    rows = gym.gym_rows("chain_sum", {}, 1, 3)
+    assert next(rows) == {"problem": "a"}
+    with pytest.raises(BadInput, match=r"reasoning_gym chain_sum: the library fails \(exit code -9\)"):
+        next(rows)
+
+
+def test_copies_are_left_out_and_not_called_wrong(tmp_path: Path) -> None:
+    parameters = '{"min_animals": 1, "max_animals": 1, "min_instances": 1, "max_instances": 2}'
+    arguments = ("--parameters", parameters, "--golds", "off", "--to", tmp_path / "out")
+    # their golds differ, for they hold the number of the problem
+    card = prepare("reasoning_gym", "leg_counting", "--rows", 50, *arguments)
+    assert card["left_out"].keys() == {"duplicate"}
+
+
 @pytest.mark.usefixtures("pool")
 def test_an_own_answer_that_its_verifier_refuses_is_an_unreadable_gold(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -59,6 +59,7 @@ def test_golds_are_texts_in_the_files(tmp_path: Path) -> None:
     ("answer", "words"),
     [
         ({"value": "1"}, "row 1 has the gold {'value': '1'}; a gold is a text or a number"),
+        (10**4000, "row 1: ground_truth=an integer of that length is not an answer"),
     ],
 )
 def test_a_gold_that_is_no_text_is_named(answer: Any, words: str, tmp_path: Path) -> None:
@@ -82,11 +83,32 @@ def test_a_file_of_which_nothing_is_left_is_named(tmp_path: Path) -> None:
     assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.parametrize("budget", [0, -5, 1.5, "many", "100-200"])
+@pytest.mark.parametrize("budget", [0, -5, 1.5, "many", "100-200", 10**8 + 1, 10**30, 10**39])
 def test_a_budget_that_is_no_number_of_tokens_is_named(budget: Any, tmp_path: Path) -> None:
     path = quiz(tmp_path, "0", b=budget)
     _, said = refusal("table", path, "--columns", "problem=q,gold=a,budget=b", "--to", tmp_path / "out")
     assert f"row 0 has the budget {budget!r}; give a whole number of tokens, 1 or more" in said
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("--columns", "problem=q,gold=a,budget=b"), "no row has a value under b, which is to be the budget"),
+        (("--columns", "problem=q,gold=a,difficulty=b"), "no row has a value under b, which is to be the difficulty"),
+        ((*QUIZ, "--difficulty", "c.d"), "no row has a value under c.d, which is to be the difficulty"),
+    ],
+)
+def test_a_column_that_was_named_and_holds_nothing_is_a_mistake(
+    options: tuple[str, ...], words: str, tmp_path: Path
+) -> None:
+    _, said = refusal("table", quiz(tmp_path, "0", "2", b=None), *options, "--to", tmp_path / "out")
+    assert words in said
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_large_number_is_a_label(tmp_path: Path) -> None:
+    prepare("table", quiz(tmp_path, "0", d=10**400), *QUIZ, "--difficulty", "d", "--to", tmp_path / "out")
+    assert [row["extra_info"]["difficulty"] for row in rows_of(tmp_path / "out")] == [str(10**400)]
 
 
 def test_a_label_among_numbers_is_named(tmp_path: Path) -> None:
@@ -96,9 +118,13 @@ def test_a_label_among_numbers_is_named(tmp_path: Path) -> None:
     assert "row 1 has the difficulty 'hard', and rows before it have numbers" in said
 
 
-def test_half_a_surrogate_pair_is_named(tmp_path: Path) -> None:
-    path = write_lines(tmp_path / "quiz.jsonl", [{"q": "\ud800?", "a": 2}])
-    _, said = refusal("table", path, *QUIZ, "--to", tmp_path / "out")
+@pytest.mark.parametrize(
+    ("column", "value"), [("q", "\ud800?"), ("a", ["\ud800", "2"]), ("s", "\ud800"), ("d", "\ud800")]
+)
+def test_half_a_surrogate_pair_is_named(column: str, value: Any, tmp_path: Path) -> None:
+    path = write_lines(tmp_path / "quiz.jsonl", [{"q": "1+1?", "a": 2, "s": "math", "d": "easy", column: value}])
+    columns = "problem=q,gold=a,data_source=s,difficulty=d"
+    _, said = refusal("table", path, "--columns", columns, "--to", tmp_path / "out")
     assert "row 0 holds half of a surrogate pair" in said
 
 

@@ -124,6 +124,18 @@ def test_of_a_folder_the_training_files_are_read(tmp_path: Path) -> None:
     assert card["left_out"] == {"duplicate": 40}
 
 
+def test_a_folder_that_lacks_files_of_a_data_set_is_refused(tmp_path: Path) -> None:
+    folder = tmp_path / "gsm8k" / "main"
+    folder.mkdir(parents=True)
+    data_file("gsm8k", tmp_path).rename(folder / "train-00001-of-00002.parquet")
+    code, said = refusal("gsm8k", tmp_path / "gsm8k", "--to", tmp_path / "out")
+    assert code == 1
+    assert "holds 1 of the 2 files main/train-*-of-00002.parquet; fetch the others, or name the files" in said
+    assert prepare("gsm8k", *folder.iterdir(), "--to", tmp_path / "one", "--golds", "off")["rows"]["read"] == 20
+    data_file("gsm8k", tmp_path).rename(folder / "train-00000-of-00002.parquet")
+    assert prepare("gsm8k", tmp_path / "gsm8k", "--to", tmp_path / "two", "--golds", "off")["rows"]["read"] == 40
+
+
 def test_math_as_one_file_a_problem_is_read(tmp_path: Path) -> None:
     for number, row in enumerate(lines("math")):
         for split in ("train", "test"):

@@ -24,6 +24,7 @@ from laser_verl.data.prepare import output
 from laser_verl.data.prepare import run as run_module
 from laser_verl.data.prepare.output import Folder
 from laser_verl.data.prepare.plan import Request, make_plan
+from laser_verl.data.prepare.rows import digest, hash64
 from laser_verl.data.prepare.run import prepare as run
 from laser_verl.data.prepare.templates import TEMPLATES
 from tests.unit.prepare.data_sets import FOLDER, NAMES, data_file, prepare, prepare_set, refusal, rows_of, write_lines
@@ -100,8 +101,18 @@ def test_splits_are_those_that_were_asked_for_and_in_the_order_of_the_input(tmp_
         assert indices == sorted(indices)
     every = [row["extra_info"]["index"] for row in rows_of(tmp_path / "out")]
     assert every == list(range(5000))
+    assert "data.train_files=FOLDER/train.parquet" in (tmp_path / "out" / "README.md").read_text(encoding="utf-8")
     card = prepare("deepscaler", path, "--to", tmp_path / "train", "--monitor", 0, "--validation", 0, "--golds", "off")
     assert sorted(os.listdir(tmp_path / "train")) == ["README.md", "card.json", "train.parquet"]
+
+
+def test_a_folder_without_a_problem_to_train_on_names_no_file_of_them(tmp_path: Path) -> None:
+    problem = next(f"{n}?" for n in range(100) if hash64(1, digest(f"{n}?")) < (1 << 64) // 10)
+    path = write_lines(tmp_path / "a.jsonl", [{"problem": problem, "answer": "1"}])
+    assert prepare("deepscaler", path, "--to", tmp_path / "out")["rows"]["train"] == 0
+    readme = (tmp_path / "out" / "README.md").read_text(encoding="utf-8")
+    assert "data.val_files=FOLDER/validation.parquet" in readme
+    assert "train.parquet" not in readme
 
 
 @pytest.mark.parametrize(
@@ -135,7 +146,8 @@ def test_a_folder_that_exists_is_left_alone(tmp_path: Path) -> None:
     assert (code, contents(tmp_path / "out")) == (1, before)
     assert f"--to {tmp_path / 'out'} exists already; give a new folder, or remove this one" in said
     (tmp_path / "file").write_text("")
-    assert "exists already" in refusal("deepscaler", DEEPSCALER, "--to", tmp_path / "file")[1]
+    for taken in (tmp_path / "file", "/"):
+        assert "exists already" in refusal("deepscaler", DEEPSCALER, "--to", taken)[1]
 
 
 def test_a_folder_that_appears_meanwhile_is_left_alone(tmp_path: Path) -> None:

@@ -39,6 +39,7 @@ def test_json_is_read_in_all_its_forms(name: str, text: str, tmp_path: Path, mon
 def test_csv_is_text_and_may_have_lines_in_its_fields(tmp_path: Path) -> None:
     text = 'problem,gold\n"a, ""b""\nc",007\nd,\n'
     assert read(tmp_path / "a.csv", text) == [{"problem": 'a, "b"\nc', "gold": "007"}, {"problem": "d", "gold": ""}]
+    assert read(tmp_path / "a.csv", "a,,\n1,,\n") == [{"a": "1", "": ""}]
 
 
 def test_of_parquet_only_the_wanted_columns_are_read(tmp_path: Path) -> None:
@@ -56,6 +57,12 @@ def test_of_parquet_only_the_wanted_columns_are_read(tmp_path: Path) -> None:
         ("a.json", '[{"a": 1},\n{"a": 2}\n', "line 3: no JSON (the array is not closed); the file is broken or cut"),
         ("a.json", '[{"a": 1},\n\n{"a": nothing}]', "line 3: no JSON (Expecting value)"),
         ("a.json", "{}\n7", "line 2: a row is int"),
+        ("a.json", '[{"a": 1}]\n[{"a": 2}]\n', "goes on after the end of its array"),
+        ("a.json", '[{"a": 1}]' + " " * (1 << 20) + "{}", "goes on after the end of its array"),
+        ("a.json", '{"a": 1}\n{"a": ' + "1" * 5000 + "}", "line 2: no JSON (Exceeds the limit"),
+        ("a.json", '{"a": ' + "[" * 100_000, "line 1: no JSON (maximum recursion depth"),
+        ("a.jsonl", '{"a": 1}\n{"a": ' + "[" * 100_000, "line 2: no JSON (maximum recursion depth"),
+        ("a.csv", "a,b,a\n1,2,3\n", "has several columns a; rename all but one of each"),
         ("a.csv", "a,b\n1,2\n3\n", "line 3: the row has other than the 2 fields"),
         ("a.csv", "a,b\n1,2,3\n", "line 2: the row has other than the 2 fields"),
         ("a.csv", 'a\n"b" c\n', "line 2: no CSV"),

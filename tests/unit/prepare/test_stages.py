@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from laser_verl.commands import BadInput
 from laser_verl.data import tiny_world
+from laser_verl.data.prepare.duplicates import Duplicates
 from laser_verl.data.prepare.golds import GoldCheck
 from laser_verl.data.prepare.overlap import SHIPPED, EvaluationSet, Overlap, read_evaluation_set, words_of
-from laser_verl.data.prepare.rows import digest
+from laser_verl.data.prepare.rows import Row, digest
+from laser_verl.data.prepare.templates import TEMPLATES
 from tests.unit.prepare.data_sets import findings, prepare, prepare_set, refusal, rows_of, write_lines
 
 QUIZ = ("--columns", "problem=q,gold=a")
@@ -39,6 +43,14 @@ def test_copies_with_another_gold_are_listed(tmp_path: Path) -> None:
     assert findings(tmp_path / "out") == [
         {"row": 1, "finding": "duplicate_with_another_gold", "kept": False, "gold": "3", "problem": "1+1?"}
     ]
+
+
+def test_of_problems_that_are_made_copies_are_right_whatever_their_golds() -> None:
+    rows = [Row(index, "1+1?", f"problem {index}", "math", None, None, digest("1+1?")) for index in range(3)]
+    left_out: list[str] = []
+    report = SimpleNamespace(count=left_out.append)
+    assert Duplicates(is_made=True)(rows, report) == rows[:1]  # type: ignore[arg-type]
+    assert left_out == ["duplicate"] * 2
 
 
 @pytest.mark.parametrize(
@@ -80,6 +92,31 @@ def test_the_way_in_which_contests_ask_is_no_overlap(phrase: str) -> None:
     assert own.find(f"My own answer {phrase}") is None
     assert own.find(f"THE area of the first shape {phrase}") is not None
     assert own.find(f"Once more: the area of the first shape {phrase}") is not None
+
+
+def test_accents_may_be_composed_or_not() -> None:
+    assert words_of("Erdo\u030bs") == words_of("Erd\u0151s") == ("erd\u0151s",)
+
+
+@pytest.mark.parametrize("template", TEMPLATES)
+def test_a_prepared_file_is_an_evaluation_set_whatever_its_template(template: str, tmp_path: Path) -> None:
+    rows = [{"problem": f"{COUNTING}?", "answer": 1}, {"problem": "What is $2^{10}$?", "answer": 1024}]
+    path, options = write_lines(tmp_path / "a.jsonl", rows), ("--monitor", 0, "--validation", 0, "--golds", "off")
+    prepare("deepscaler", path, *options, "--to", tmp_path / "held", "--template", template)
+    held = tmp_path / "held" / "train.parquet"
+    write_lines(path, [*rows, {"problem": "What is the sum of the digits of $2^7$?", "answer": 11}])
+    card = prepare("deepscaler", path, *options, "--to", tmp_path / "out", "--against", held)
+    assert card["left_out"] == {"in_evaluation_set": 2}
+
+
+def test_of_messages_the_last_of_the_user_is_the_problem(tmp_path: Path) -> None:
+    said = [("system", "Be brief."), ("user", "Hi"), ("assistant", "Hi"), ("user", f"Please: {COUNTING}")]
+    prompt = [{"role": role, "content": content} for role, content in said]
+    found = read_evaluation_set(write_lines(tmp_path / "a.jsonl", [{"prompt": prompt}]))
+    assert found.problems == (("0", ("please", *COUNTING.split())),)
+    path = write_lines(tmp_path / "b.jsonl", [{"prompt": prompt[:1]}])
+    with pytest.raises(BadInput, match="none of the columns problem, question and prompt has a text"):
+        read_evaluation_set(path)
 
 
 def test_signs_of_chinese_are_words() -> None:
@@ -181,6 +218,23 @@ def test_long_prompts_are_left_out_by_the_tokenizer_and_template_of_the_model(tm
     assert [row["extra_info"]["index"] for row in rows_of(tmp_path / "short")] == list(range(11))
     assert card["left_out"] == {"long_prompt": 10}
     assert [(line["row"], line["tokens"]) for line in findings(tmp_path / "short")] == list(sizes.items())[11:]
+
+
+def test_a_chat_template_that_refuses_the_prompts_is_named(tmp_path: Path) -> None:
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(tiny_world.base_path())
+    tokenizer.chat_template = (
+        "{% for message in messages %}{% if message.role == 'system' %}{{ raise_exception('no system') }}{% endif %}"
+        "{{ message.content }}{% endfor %}"
+    )
+    tokenizer.save_pretrained(tmp_path / "model")
+    path = write_lines(tmp_path / "quiz.jsonl", [{"q": "1+1?", "a": "2"}])
+    options = (*QUIZ, "--model", tmp_path / "model", "--golds", "off")
+    code, said = refusal("table", path, *options, "--template", "qwen", "--to", tmp_path / "out")
+    assert code == 1
+    assert f"--model {tmp_path / 'model'}: its chat template fails: no system; take another --template" in said
+    assert prepare("table", path, *options, "--template", "paper", "--to", tmp_path / "out")["rows"]["read"] == 1
 
 
 def test_a_folder_without_a_tokenizer_is_named(tmp_path: Path) -> None:
