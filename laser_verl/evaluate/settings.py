@@ -46,8 +46,11 @@ class Settings:
 
 
 def from_record(record: Mapping[str, Any]) -> Settings:
-    """Read what `as_record` gave; raises TypeError if a field is missing or unknown."""
-    return Settings(**record)
+    """Read what `as_record` gave; raises TypeError if a field is missing or unknown, or the model has no name."""
+    settings = Settings(**record)
+    if not isinstance(settings.model, Mapping) or not isinstance(settings.model.get("name"), str):
+        raise TypeError("model has no name")
+    return settings
 
 
 def differences(recorded: Settings, current: Settings) -> list[str]:

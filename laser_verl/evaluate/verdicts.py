@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from laser_verl.commands import BadInput, CommandError, message_of
 from laser_verl.evaluate.problems import scorer_of
 from laser_verl.evaluate.samples import Id, Sample
-from laser_verl.scoring import Scorer
+from laser_verl.scoring import Scorer, formats
 from laser_verl.scoring.answers import normalise
 
 KEYWORDS = ("recheck", "rethink", "try again", "wait", "alternatively", "retry", "however")
@@ -54,9 +54,13 @@ def judge(samples: Sequence[Sample], thinking: str) -> dict[Id, Judged]:
         Verdicts by the samples' `id`.
 
     Raises:
-        BadInput: If a gold is no answer, or a data source has no scorer.
+        BadInput: If a gold is no answer, a data source has no scorer, or the format is unknown here.
         CommandError: If math-verify cannot be started.
     """
+    try:
+        formats.reader(thinking)
+    except ValueError as error:
+        raise BadInput(f"the samples have a format that cannot be read here: {message_of(error)}") from error
     given = [sample for sample in samples if sample.response is not None]
     processes = min(len(os.sched_getaffinity(0)), _MAX_PROCESSES)
     with ThreadPoolExecutor(_NUM_THREADS) as threads, closing(Scorer(thinking, num_workers=processes)) as scorer:
@@ -72,7 +76,6 @@ def _judge(scorer: Scorer, sample: Sample) -> Judged:
         verdict = scorer.score(
             sample.response,
             sample.gold,
-            truncated=sample.finish == "length",
             prompt_opens_think=sample.opens_think,
             row=where,
             judge=task.judge,

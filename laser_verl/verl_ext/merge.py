@@ -14,7 +14,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from laser_verl.commands import BadInput
+from laser_verl.commands import BadInput, CommandError
 
 _FSDP, _MEGATRON = "fsdp", "megatron"
 # where verl keeps config and tokenizer, and the weights as well if checkpoint.save_contents has hf_model
@@ -49,6 +49,7 @@ def merged(actor: Path, cache: Path) -> Path:
 
     Raises:
         BadInput: If verl's merger cannot read the checkpoint, or what it holds is a LoRA adapter.
+        CommandError: If the cache cannot be written.
     """
     backend = _backend(actor)
     assert backend is not None, actor
@@ -62,13 +63,18 @@ def merged(actor: Path, cache: Path) -> Path:
         )
     target = cache / f"{actor.parent.name}-{_state(actor)}"
     if not target.is_dir():
-        cache.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=cache, prefix=".merging-") as scratch:
-            made = Path(scratch) / "model"
-            _run_merger(actor, backend, huggingface, made)
-            if target.is_dir():  # another process was faster
-                return target
-            os.replace(made, target)
+        try:
+            cache.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryDirectory(dir=cache, prefix=".merging-") as scratch:
+                made = Path(scratch) / "model"
+                _run_merger(actor, backend, huggingface, made)
+                if target.is_dir():  # another process was faster
+                    return target
+                os.replace(made, target)
+        except OSError as error:
+            raise CommandError(
+                f"{cache} cannot be written: {error.strerror}; name a folder with room by XDG_CACHE_HOME"
+            ) from error
     return target
 
 
@@ -91,12 +97,17 @@ def _run_merger(actor: Path, backend: str, huggingface: Path, target: Path) -> N
     done = subprocess.run(command, capture_output=True, text=True, errors="replace")
     if done.returncode != 0 or not any(target.glob("*.safetensors")):
         shutil.rmtree(target, ignore_errors=True)
-        lines = [line for line in done.stderr.splitlines() if line.strip()] or ["no message"]
+        said = ([line.strip() for line in done.stderr.splitlines() if line.strip()] or ["no message"])[-1]
+        remedy = "install it" if said.startswith("ModuleNotFoundError") else "give one that was saved whole"
         raise BadInput(
-            f"{actor} cannot be read as a checkpoint of verl's {backend} backend: {lines[-1].strip():.300}; give one "
-            f"that was saved whole. To see all of it: {' '.join(command)}"
+            f"{actor} cannot be read as a checkpoint of verl's {backend} backend: {said:.300}; {remedy}. To see all of "
+            f"it: {' '.join(command)}"
         )
 
 
 def _is_tied(huggingface: Path) -> bool:
-    return bool(json.loads((huggingface / "config.json").read_text(encoding="utf-8")).get("tie_word_embeddings"))
+    path = huggingface / "config.json"
+    try:
+        return bool(json.loads(path.read_text(encoding="utf-8")).get("tie_word_embeddings"))
+    except (OSError, ValueError, AttributeError) as error:
+        raise BadInput(f"{path} cannot be read: {error}; give a checkpoint that was saved whole") from error

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
 
-from laser_verl.commands import BadInput, CommandError
-from laser_verl.evaluate.engine import Engine, EngineOptions, Output, Request
+from laser_verl.commands import BadInput, CommandError, WrongUsage
+from laser_verl.evaluate.engine import Engine, EngineOptions, Output, Request, Texts, circumstances, refuse_too_few_gpus
 
 OPTIONS = EngineOptions("models/m", "float32", 100, 1, None, 0.6, 0.95)
 REQUESTS = [Request(number, [1, 2], 7 + number, 10) for number in range(2)]
@@ -62,6 +63,16 @@ def vllm(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
 def test_texts_come_as_they_finish_each_with_its_own_seed(vllm: ModuleType) -> None:
     engine = Engine(OPTIONS)
     assert list(engine.generate(REQUESTS)) == [Output(1, [3, 4], "stop"), Output(0, [3, 4], "stop")]
+    assert engine._llm.given == {
+        "model": "models/m",
+        "dtype": "float32",
+        "max_model_len": 100,
+        "tensor_parallel_size": 1,
+        "seed": 0,
+        "disable_log_stats": True,
+        "enforce_eager": True,
+        "enable_chunked_prefill": False,
+    }
     params = engine._llm.llm_engine.params
     assert [(one.seed, one.temperature, one.top_p, one.max_tokens) for one in params] == [
         (7, 0.6, 0.95, 10),
@@ -96,3 +107,56 @@ def test_a_response_that_vllm_gave_up_is_no_sample(vllm: ModuleType) -> None:
     engine._llm.llm_engine.end = "abort"
     with pytest.raises(CommandError, match=r"vLLM gave up a response \(abort\)"):
         list(engine.generate(REQUESTS))
+
+
+def test_where_vllm_finds_no_device_workers_elsewhere_may_have_one(vllm: ModuleType) -> None:
+    def fail() -> str:
+        raise NotImplementedError
+
+    sys.modules["vllm.platforms"].current_platform = SimpleNamespace(is_cpu=lambda: False, get_device_name=fail)
+    assert circumstances()["device"] == "none here"
+
+
+def node(gpus: int, alive: bool = True) -> dict[str, Any]:
+    return {"Alive": alive, "Resources": {"CPU": 8.0, **({"GPU": float(gpus)} if gpus else {})}}
+
+
+def test_more_workers_than_rays_nodes_have_gpus_for() -> None:
+    nodes = [node(0), node(8), node(7), node(8, alive=False)]
+    # 2 and 1 copies of 4 GPUs
+    refuse_too_few_gpus(nodes, 3, 4)
+    with pytest.raises(WrongUsage, match=r"--workers 4 with --tensor-parallel 4 .* have room for 3"):
+        refuse_too_few_gpus(nodes, 4, 4)
+    # no node has 9, though all of them have 15
+    with pytest.raises(WrongUsage, match="have room for 0"):
+        refuse_too_few_gpus(nodes, 1, 9)
+    # on CPUs
+    refuse_too_few_gpus([node(0)], 2, 1)
+
+
+def test_workers_have_gpus_and_vllms_environment(vllm: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    given: dict[str, Any] = {}
+
+    def map_batches(worker: object, **options: Any) -> Any:
+        given.update(options)
+        return SimpleNamespace(iter_rows=lambda: iter([{"number": 0, "token_ids": [3, 4], "finish": "stop"}]))
+
+    ray = ModuleType("ray")
+    ray.init, ray.nodes = (lambda **_: None), (lambda: [node(4)])
+    ray.data = SimpleNamespace(
+        DataContext=SimpleNamespace(get_current=SimpleNamespace),
+        ActorPoolStrategy=SimpleNamespace,
+        from_items=lambda rows, **_: SimpleNamespace(map_batches=map_batches),
+    )
+    ray.exceptions = SimpleNamespace(RayError=RuntimeError)
+    monkeypatch.setitem(sys.modules, "ray", ray)
+    monkeypatch.setenv("VLLM_BATCH_INVARIANT", "1")
+    monkeypatch.setenv("VLLM_HOST_IP", "192.0.2.1")
+    options = replace(OPTIONS, tensor_parallel=2)
+    assert list(Texts(options, 2).generate(REQUESTS)) == [Output(0, [3, 4], "stop")]
+    assert (given["num_gpus"], given["compute"].size) == (2, 2)
+    environment = given["runtime_env"]["env_vars"]
+    assert environment["VLLM_BATCH_INVARIANT"] == "1"
+    assert "VLLM_HOST_IP" not in environment
+    with pytest.raises(WrongUsage, match="--workers 3"):
+        list(Texts(options, 3).generate(REQUESTS))

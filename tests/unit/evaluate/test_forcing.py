@@ -33,6 +33,12 @@ def test_a_thought_is_cut_after_the_budget(tokenizer: Any) -> None:
 
 def test_where_the_prompt_opened_the_thought_the_response_does_not(tokenizer: Any) -> None:
     assert text_of(tokenizer, "abc,</think>\\boxed{a}", 2, opens=True) == "ab</think>\\boxed{"
+    # a tag that it writes nevertheless is part of the thought
+    assert text_of(tokenizer, "abc,<think>abc</think>\\boxed{a}", 2, opens=True) == "ab</think>\\boxed{"
+
+
+def test_what_stands_before_the_thought_is_kept(tokenizer: Any) -> None:
+    assert text_of(tokenizer, "abc,<think>abc</think>\\boxed{a}", 2) == "abc,<think>ab</think>\\boxed{"
 
 
 def test_a_thought_within_the_budget_stands(tokenizer: Any) -> None:

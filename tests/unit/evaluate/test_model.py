@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from laser_verl.commands import BadInput, WrongUsage
+from laser_verl.commands import BadInput, CommandError, WrongUsage
 from laser_verl.data import tiny_world
 from laser_verl.evaluate.model import Model, find_model, fingerprint, load_tokenizer, refuse_too_long
 from laser_verl.verl_ext import merge
@@ -80,6 +80,8 @@ def test_a_folder_that_holds_no_model(tmp_path: Path) -> None:
     ("name", "text", "words"),
     [
         ("config.json", "{", "config.json cannot be read"),
+        ("config.json", "[]", "config.json cannot be read"),
+        ("config.json", '{"max_position_embeddings": "many"}', "config.json cannot be read"),
         ("config.json", "{}", "does not say max_position_embeddings"),
         ("model.safetensors", None, "holds no weights"),
     ],
@@ -189,3 +191,22 @@ def test_a_lora_adapter_is_not_evaluated_without_itself(tmp_path: Path, model: P
     (actor / "lora_train_meta.json").write_text("{}")
     with pytest.raises(BadInput, match="LoRA adapter"):
         find_model(str(actor))
+
+
+def test_a_cache_that_cannot_be_written(tmp_path: Path, model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    actor = checkpoint(tmp_path, model, "fsdp")
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    with pytest.raises(CommandError, match=r"file/laser_verl/merged cannot be written: Not a directory; .*XDG_CACHE_"):
+        find_model(str(actor))
+
+
+def test_a_checkpoint_of_megatron_whose_config_is_damaged(
+    tmp_path: Path, model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    actor = checkpoint(tmp_path, model, "megatron")
+    for text in ("{", "[]"):
+        (actor / "model" / "huggingface" / "config.json").write_text(text)
+        with pytest.raises(BadInput, match=r"huggingface/config.json cannot be read"):
+            find_model(str(actor))

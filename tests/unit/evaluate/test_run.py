@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 
 from laser_verl.commands import BadInput, CommandError, WrongUsage
+from laser_verl.data import tiny_world
 from laser_verl.evaluate.run import Stopped, evaluate, report
 from laser_verl.evaluate.samples import read
-from tests.unit.evaluate.engines import FakeTexts, in_place_of_vllm, problems, request_of
+from tests.unit.evaluate.engines import BOX, FakeTexts, in_place_of_vllm, problems, request_of
 
 REPORT = ("summary.json", "verdicts.jsonl", "table.md", "evaluation.png")
 
@@ -41,10 +42,23 @@ def test_an_evaluation_from_beginning_to_report(tmp_path: Path, texts: FakeTexts
         if one.budget is not None and one.response is not None:
             # tag, thought, tag, cue, letter, brace, end
             assert one.tokens <= one.budget + 6
-    # a tag, a thought of 4 tokens, a tag, the cue and an answer of 8 are 15, more than a response of 14
+    assert {one.max_tokens for one in texts.requests if one.prompt[-1] == BOX} == {8}
+    # up to 14 tokens of a response stay, around its thought two tags and the cue, and 8 are for the answer: 25
     assert texts.options is not None
-    assert texts.options.context_tokens == max(one.prompt_tokens for one in samples) + 15
+    assert texts.options.context_tokens == max(one.prompt_tokens for one in samples) + 25
     assert not (tmp_path / "out" / ".writable.part").exists()
+
+
+def test_a_thought_that_is_longer_than_a_response_may_be_is_closed(tmp_path: Path, texts: FakeTexts) -> None:
+    evaluate(request_of(tmp_path, max_tokens=4, budgets="100"), silent)
+    (record,) = read([tmp_path / "out"])
+    for one in record.samples.values():
+        if one.budget is None and one.finish == "length" and "</think>" not in one.response:
+            closed = record.samples[one.benchmark, one.key, one.sample, 100].response
+            assert closed.startswith(one.response + "</think>\\boxed{")
+            break
+    else:
+        pytest.fail("no response was cut off in its thought")
 
 
 def test_the_same_from_recorded_samples(tmp_path: Path, texts: FakeTexts) -> None:
@@ -98,6 +112,17 @@ def test_other_settings_in_the_same_folder_are_refused(tmp_path: Path, texts: Fa
     assert reports(tmp_path / "out") == before
 
 
+def test_another_model_in_the_same_folder_is_refused(tmp_path: Path, texts: FakeTexts) -> None:
+    model = tiny_world.write_model(tmp_path / "model")
+    request = request_of(tmp_path, budgets=None, model=str(model))
+    evaluate(request, silent)
+    weights = bytearray((model / "model.safetensors").read_bytes())
+    weights[-1] ^= 1
+    (model / "model.safetensors").write_bytes(weights)
+    with pytest.raises(BadInput, match=r"model\.fingerprint is \w+ there and \w+ now"):
+        evaluate(request, silent)
+
+
 def test_a_gold_that_was_changed_meanwhile_is_refused(tmp_path: Path, texts: FakeTexts) -> None:
     path = tmp_path / "quiz.jsonl"
     for gold in ("a", "b"):
@@ -107,6 +132,26 @@ def test_a_gold_that_was_changed_meanwhile_is_refused(tmp_path: Path, texts: Fak
             evaluate(request, silent)
     with pytest.raises(BadInput, match="has the gold 'a' there and 'b' now"):
         evaluate(request, silent)
+
+
+def test_a_file_that_has_lost_a_problem_meanwhile_is_refused(tmp_path: Path, texts: FakeTexts) -> None:
+    path = tmp_path / "quiz.jsonl"
+    request = request_of(tmp_path, on=[str(path)], template="plain", budgets=None)
+    for names in ("a", "ab", "bc"):
+        path.write_text("".join(json.dumps({"problem": f"Ab>{name}", "answer": name}) + "\n" for name in names))
+        if names != "bc":
+            assert evaluate(request, silent)["results"][0]["benchmarks"]["quiz"]["problems"] == len(names)
+    texts.requests = []
+    with pytest.raises(BadInput, match="a problem of quiz is there and not in its file now: 'Ab>a'; give another --o"):
+        evaluate(request, silent)
+    assert texts.requests == []
+
+
+def test_a_prompt_that_the_chat_template_refuses(tmp_path: Path, texts: FakeTexts) -> None:
+    model = tiny_world.write_model(tmp_path / "model")
+    (model / "chat_template.jinja").write_text("{{ raise_exception('no role system') }}")
+    with pytest.raises(BadInput, match=r"tiny: the model's chat template refuses a prompt \(no role system\): "):
+        evaluate(request_of(tmp_path, model=str(model)), silent)
 
 
 @pytest.mark.parametrize(
@@ -152,10 +197,13 @@ def test_a_full_disk_leaves_no_summary_that_is_cut_off(
     evaluate(request, silent)
     before = reports(request.out)
 
-    def fail(*_: object) -> None:
+    def fail(path: Path, data: bytes) -> None:
+        with path.open("wb") as file:
+            file.write(data[:9])
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(Path, "write_bytes", fail)
     with pytest.raises(CommandError, match=r"summary.json cannot be written: No space left"):
         evaluate(replace(request, samples=4), silent)
     assert reports(request.out) == before
+    assert sorted(path.name for path in request.out.iterdir()) == sorted(["samples.jsonl", *REPORT])

@@ -1,3 +1,4 @@
+import resource
 from dataclasses import replace
 from pathlib import Path
 
@@ -88,6 +89,16 @@ def test_contradicting_lines_are_refused(tmp_path: Path) -> None:
         ("".join(lines_of([])) + '{"response": "7"}\n', "is no sample"),
         ("".join(lines_of([])) + "{\n" + lines_of([sample()])[1], "line 2 is no JSON"),
         ("[]\n", "is no sample"),
+        ("[" * 100_000 + "\n", "line 1 is no JSON"),
+        ("", "a.jsonl holds no sample"),
+        ('{"laser_verl": "0", "sett', "a.jsonl holds no sample"),
+        ("".join(lines_of([sample()])).replace('"tokens": 10', '"tokens": "10"'), "line 2 is no sample .tokens is no"),
+        ("".join(lines_of([sample()])).replace('"tokens": 10', '"tokens": -1'), "line 2 is no sample .tokens is no"),
+        ("".join(lines_of([sample()])).replace('"tokens": 10', '"tokens": NaN'), "line 2 is no sample .tokens is no"),
+        ("".join(lines_of([sample()])).replace('"budget": null', '"budget": "3"'), "line 2 is no sample .budget is no"),
+        ("".join(lines_of([sample()])).replace('"key": "', '"key": 7, "k": "'), "line 2 is no sample"),
+        ("".join(lines_of([sample()])).replace('"source": "math"', '"source": 7'), "line 2 is no sample .source is no"),
+        ("".join(lines_of([sample()])).replace('"name": "m", ', ""), "line 1: the settings .* model has no name"),
         ('{"settings": {"model": {}}}\n', "another version of laser_verl"),
     ],
 )
@@ -107,6 +118,27 @@ def test_mixed_golds_are_refused() -> None:
     refuse_mixed_golds([sample(0, 0), sample(1, 0, gold="8")])
     with pytest.raises(BadInput, match="'7' and '8'"):
         refuse_mixed_golds([sample(0, 0), sample(0, 1, gold="8")])
+
+
+def append_many(path: Path) -> None:
+    with SampleFile(path, SETTINGS) as file:
+        for number in range(10):
+            file.append(sample(0, number))
+
+
+def test_a_disk_that_is_full_keeps_the_whole_lines(tmp_path: Path) -> None:
+    path = tmp_path / "samples.jsonl"
+    _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1500, hard))
+        with pytest.raises(CommandError, match=r"samples\.jsonl cannot be written"):
+            append_many(path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert len(path.read_bytes()) == 1500
+    with SampleFile(path, SETTINGS) as file:
+        assert len(file.record.samples) == path.read_bytes().count(b"\n") - 1 > 0
 
 
 def test_nothing_half_written_stays_under_a_final_name(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from laser_verl.commands import BadInput
+from laser_verl.evaluate.picture import save_picture
 from laser_verl.evaluate.run import report
 from laser_verl.evaluate.samples import Record, Sample
 from laser_verl.evaluate.summary import summarise
@@ -90,6 +91,15 @@ def test_two_models_are_two_results_under_their_names() -> None:
     summary, _ = summarise(records)
     assert [one["name"] for one in summary["results"]] == ["m (a)", "m (b)"]
     assert "| m (b) | quiz | 1 | 1 | 100.0 | 10.0 |" in as_markdown(summary)
+
+
+def test_the_picture_names_every_model_also_one_without_the_first_benchmark(tmp_path: Path) -> None:
+    pictures = []
+    for name in ("b", "c"):
+        other = replace(SETTINGS, model={"name": name, "fingerprint": "11"})
+        records = [record_of([sample()]), Record(other, Path("b"), {sample().id: sample(benchmark="second")})]
+        pictures.append(save_picture(summarise(records)[0], tmp_path / f"{name}.png").read_bytes())
+    assert pictures[0] != pictures[1]
 
 
 def test_an_interrupted_evaluation_is_reported_as_far_as_it_goes() -> None:

@@ -41,6 +41,18 @@ def test_verdicts_and_votes() -> None:
     assert samples[4].id not in verdicts
 
 
+def test_a_thought_that_the_prompt_opened() -> None:
+    response = "wait</think>\\boxed{7}"
+    samples = [sample(0, number, response=response, opens_think=number == 0) for number in range(2)]
+    verdicts = judge(samples, "deepseek")
+    assert [verdicts[one.id].well_formed for one in samples] == [True, False]
+
+
+def test_a_format_of_a_package_that_is_not_here() -> None:
+    with pytest.raises(BadInput, match=r"cannot be read here: thinking='final_line' is unknown; known: deepseek"):
+        judge([sample(0, 0)], "final_line")
+
+
 def test_a_gold_that_is_no_answer() -> None:
     with pytest.raises(BadInput, match="question 0"):
         judge([sample(0, 0, gold=" ")], "deepseek")
