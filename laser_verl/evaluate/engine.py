@@ -283,6 +283,8 @@ def _prepare_environment() -> None:
     # the scheduler in this process: its decisions repeat, and nothing outlives a kill
     os.environ.setdefault("VLLM_ENABLE_V1_MULTIPROCESSING", "0")
     os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
+    # on a CPU, GiB for the KV cache; unset, each copy of the model would take nearly all of the memory
+    os.environ.setdefault("VLLM_CPU_KVCACHE_SPACE", "4")
 
 
 def _said(error: BaseException) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from dataclasses import replace
 from types import ModuleType, SimpleNamespace
@@ -55,9 +56,17 @@ def vllm(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     params.RequestOutputKind = SimpleNamespace(FINAL_ONLY=2)
     for module in (package, platforms, params):
         monkeypatch.setitem(sys.modules, module.__name__, module)
-    for name in ("VLLM_ENABLE_V1_MULTIPROCESSING", "VLLM_LOGGING_LEVEL"):
+    for name in ("VLLM_ENABLE_V1_MULTIPROCESSING", "VLLM_LOGGING_LEVEL", "VLLM_CPU_KVCACHE_SPACE"):
         monkeypatch.setenv(name, "0")  # or it would be set for the tests after this one
     return package
+
+
+def test_on_a_cpu_the_kv_cache_leaves_memory_to_others(vllm: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    Engine(OPTIONS)
+    assert os.environ["VLLM_CPU_KVCACHE_SPACE"] == "0"  # what the user says
+    monkeypatch.delenv("VLLM_CPU_KVCACHE_SPACE")
+    Engine(OPTIONS)
+    assert os.environ["VLLM_CPU_KVCACHE_SPACE"] == "4"
 
 
 def test_texts_come_as_they_finish_each_with_its_own_seed(vllm: ModuleType) -> None:
