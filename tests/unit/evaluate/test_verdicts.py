@@ -2,6 +2,7 @@ import pytest
 
 from laser_verl.commands import BadInput
 from laser_verl.evaluate.verdicts import KEYWORDS, count_keywords, judge
+from laser_verl.scoring import gym_verifiers
 from tests.unit.evaluate.recorded import sample
 
 
@@ -39,6 +40,17 @@ def test_verdicts_and_votes() -> None:
         (True, False, None),
     ]
     assert samples[4].id not in verdicts
+
+
+def test_the_data_source_says_who_judges() -> None:
+    library = pytest.importorskip("reasoning_gym")
+    entry = library.create_dataset("countdown", seed=1, size=1)[0]
+    entry["metadata"] |= {"numbers": [2, 3, 4], "target": 14}  # 2·(3 + 4) = 14 = 4·3 + 2
+    gold = gym_verifiers.gold_of("countdown", {}, entry)
+    source = "reasoning_gym/countdown"
+    samples = [sample(0, n, text, gold, source=source) for n, text in enumerate(("2*(3+4)", "4*3+2", "2*3+4"))]
+    verdicts = judge(samples, "deepseek")
+    assert [verdicts[one.id].correct for one in samples] == [True, True, False]
 
 
 def test_a_thought_that_the_prompt_opened() -> None:
