@@ -146,6 +146,7 @@ async def load(scorer: Scorer) -> tuple[list[Verdict], float]:
     return verdicts, await watch
 
 
+@pytest.mark.alone
 def test_the_event_loop_never_stalls_under_hostile_load(hasty: Scorer) -> None:
     # The host may starve this process, which only ever adds to the lag: the best of three rounds counts.
     for _ in range(3):
