@@ -68,6 +68,13 @@ def scorer() -> Iterator[Scorer]:
     scorer.close()
 
 
+@pytest.fixture
+def patient() -> Iterator[Scorer]:
+    scorer = Scorer(timeout_seconds=5.0)
+    yield scorer
+    scorer.close()
+
+
 @pytest.fixture(scope="module")
 def hasty() -> Iterator[Scorer]:
     scorer = Scorer(timeout_seconds=1.0)
@@ -147,10 +154,10 @@ async def load(scorer: Scorer) -> tuple[list[Verdict], float]:
 
 
 @pytest.mark.alone
-def test_the_event_loop_never_stalls_under_hostile_load(hasty: Scorer) -> None:
+def test_the_event_loop_never_stalls_under_hostile_load(patient: Scorer) -> None:
     # The host may starve this process, which only ever adds to the lag: the best of three rounds counts.
     for _ in range(3):
-        verdicts, lag = asyncio.run(load(hasty))
+        verdicts, lag = asyncio.run(load(patient))
         # Of i = 0..197, 0 and 99 are hostile; i/7 is the gold for the 98 other even i, not for the 98 other odd i.
         assert Counter(v.status for v in verdicts) == {"timeout": 2, "equal": 98, "different": 98, "unparseable": 2}
         if lag < 0.1:
