@@ -24,8 +24,8 @@ _BLOCK = 1 << 20
 class Rows:
     """A data file, as far as the checks look."""
 
-    names: list[str]
-    """All columns of the file."""
+    schema: pa.Schema
+    """Of the whole file."""
 
     num_rows: int
 
@@ -35,8 +35,10 @@ class Rows:
     first: pa.Table
     """Prompts, images and the like of the first rows."""
 
-    schema: pa.Schema
-    """Of the whole file."""
+    @property
+    def names(self) -> list[str]:
+        """All columns of the file."""
+        return list(self.schema.names)
 
 
 def read_rows(path: Path, prompt_key: str, media: Sequence[str], columns: Sequence[str] = ()) -> Rows:
@@ -58,15 +60,15 @@ def read_rows(path: Path, prompt_key: str, media: Sequence[str], columns: Sequen
     """
     if path.suffix != ".parquet":
         table = read_json(path)
-        return Rows(table.column_names, len(table), table, table.slice(0, FIRST_ROWS), table.schema)
+        return Rows(table.schema, len(table), table, table.slice(0, FIRST_ROWS))
     parquet = pq.ParquetFile(path, memory_map=True)
-    names = list(parquet.schema_arrow.names)
+    names = parquet.schema_arrow.names
     of_extra_info = [f"extra_info.{name}" for name in columns]
     every = parquet.read(columns=[*(name for name in _EVERY_ROW if name in names), *of_extra_info])
     shown = [name for name in (prompt_key, *media) if name in names]
     batch = next(parquet.iter_batches(batch_size=FIRST_ROWS, columns=shown), None)
     first = parquet.schema_arrow.empty_table() if batch is None else pa.Table.from_batches([batch])
-    return Rows(names, parquet.metadata.num_rows, every, first, parquet.schema_arrow)
+    return Rows(parquet.schema_arrow, parquet.metadata.num_rows, every, first)
 
 
 def refusal(schema: pa.Schema, other: pa.Schema) -> str | None:
